@@ -24,7 +24,7 @@ class Role(StrEnum):
 
 _READ_ACTIONS = frozenset(
     {"campaigns:read", "policy:read", "decisions:read", "messages:read", "holds:read", "why:read", "events:read"}
-    | {"simulations:read"}
+    | {"simulations:read", "adapters:read"}
 )
 _CUSTOMER_ACTIONS = frozenset(
     {"customers:read", "preferences:read", "suppressions:read", "contacts:read", "situations:read", "sandbox:read"}
@@ -48,7 +48,7 @@ ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     | {"events:write", "preferences:write", "situations:write", "contacts:write"},
     Role.OPERATOR: _READ_ACTIONS
     | {"holds:write", "campaigns:pause", "campaigns:stop", "dead_letters:read", "dead_letters:write"}
-    | {"suppressions:read", "violations:read", "events:write"},
+    | {"suppressions:read", "violations:read", "events:write", "adapters:test"},
     Role.PRIVACY: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
     | {"events:write", "preferences:write", "suppressions:write", "suppressions:delete", "customers:erase"},

@@ -13,6 +13,7 @@ import typer
 
 from schemas.text import is_storable
 from tactful import (
+    adapters_command,
     campaigns_command,
     config_command,
     db_command,
@@ -38,6 +39,7 @@ COMMAND_GROUPS = {
     "campaigns": campaigns_command,
     "policy": policy_command,
     "hold": hold_command,
+    "adapters": adapters_command,
     "dlq": dlq_command,
     "demo": demo_command,
     "keys": keys_command,

@@ -312,7 +312,7 @@ def _dead_letter_finding(counted: Mapping[str, Any], now: Instant) -> DoctorFind
 def check_adapter(settings: DeploymentSettings, channel: str, name: str, development: bool) -> DoctorFinding:
     """Can a channel send."""
     check = f"send {channel}"
-    declaration = ADAPTER_REGISTRY.declarations.get(name)
+    declaration = ADAPTER_REGISTRY.declarations.get(settings.kind_of(name) or "")
     if name != OFF and declaration is None:
         return DoctorFinding(check, CheckState.RED, f"there is no adapter `{name}`", f"use {adapter_choices()}")
     if declaration is not None and not declaration.serves(channel):
@@ -321,7 +321,10 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
     if declaration is not None and declaration.destination == "provider":
         if declaration.sends_mail and not settings.mail.has_sender:
             return DoctorFinding(check, CheckState.RED, f"{name} without a sender", "set TACTFUL_MAIL__FROM_ADDRESS")
-        result = declaration.check(getattr(settings, name))
+        try:
+            result = declaration.check(settings.settings_of(name))
+        except SettingsError as error:
+            return DoctorFinding(check, CheckState.RED, name, str(error))
         state = CheckState.GREEN if result.remedy is None else CheckState.RED
         return DoctorFinding(check, state, result.detail or name, result.remedy)
     if development and name == OFF:

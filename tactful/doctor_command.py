@@ -79,8 +79,9 @@ async def _run_checks(settings: DeploymentSettings, service: DatabaseService) ->
     yield doctor_checks.check_campaigns()
     for finding in doctor_checks.check_dead_letters():
         yield finding
-    for channel, adapter in settings.adapters.items():
-        yield doctor_checks.check_adapter(settings, channel, adapter, development)
+    for channel in settings.adapters:
+        for adapter in [route.adapter for route in settings.routes_of(channel)] or [settings.adapters[channel]]:
+            yield doctor_checks.check_adapter(settings, channel, adapter, development)
 
 
 def _finding_row(finding: DoctorFinding) -> dict[str, str]:

@@ -14,7 +14,6 @@ import httpx
 from fastapi import APIRouter
 from typing_extensions import TypedDict
 
-from schemas.adapter_registry import ADAPTER_REGISTRY, OFF
 from schemas.documents import load_document
 from schemas.fields import Document
 from schemas.times import format_instant
@@ -27,11 +26,9 @@ from services.kit.http.path_segments import quote_segment
 from services.kit.http.request_body import document_body
 from services.kit.observability.logs import log, log_error
 from services.kit.runtime.clock import ManualClock
+from services.orchestrator.settings import OrchestratorSettings
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SANDBOX_ADAPTERS = frozenset(
-    {OFF, *(each.id for each in ADAPTER_REGISTRY.declarations.values() if each.destination == "inbox")}
-)
 CUSTOMER_COUNT = 200
 """The customers of `examples/`, completed by generated ones."""
 EVENT_INTERVAL_SECONDS = 2.0
@@ -73,7 +70,7 @@ class DemoShop:
 
         Raises Conflict if a channel does not use the sandbox.
         """
-        require_sandbox(self._embedded.settings.adapters)
+        require_sandbox(self._embedded.settings)
         async with self._lock:
             if self.running:
                 return
@@ -201,10 +198,10 @@ class NotSandbox(Conflict):
     default_code = "not_sandbox"
 
 
-def require_sandbox(adapters: Mapping[str, str]) -> None:
+def require_sandbox(settings: OrchestratorSettings) -> None:
     """Raise NotSandbox if an adapter could send messages to a provider."""
-    for channel, adapter in adapters.items():
-        if adapter not in SANDBOX_ADAPTERS:
+    for channel, adapter in settings.adapters.items():
+        if settings.leaves_installation(channel):
             raise NotSandbox(
                 f"the demo runs only with the sandbox, and TACTFUL_ADAPTERS__{channel.upper()} is `{adapter}`:"
                 " unset it, or start without the demo (--no-demo)"

@@ -49,7 +49,7 @@ async def serve(data_dir: Path | None, port: int | None, demo: bool, clock: Inst
     """Start everything, print the address, and serve. Port 0 means any free port."""
     given = dev_settings.read_given_settings()
     if demo:
-        demo_module.require_sandbox(given.adapters)
+        demo_module.require_sandbox(given)
     with open_listener(given.web.host, given.web.port if port is None else port) as listener:
         embedded = EmbeddedTactful(data_dir or given.data_dir, port=listener.getsockname()[1], clock=clock)
         level = given.log_level if dev_settings.is_given(given, "TACTFUL_LOG_LEVEL") else "warning"
@@ -101,8 +101,9 @@ def _publish_address(embedded: EmbeddedTactful) -> Iterator[None]:
 
 
 def _format_banner(embedded: EmbeddedTactful, link: str, demo: bool) -> str:
-    adapters = sorted(set(embedded.settings.adapters.values()) - {OFF})
-    is_sandbox = demo_module.SANDBOX_ADAPTERS.issuperset(adapters)
+    settings = embedded.settings
+    adapters = sorted({route.adapter for channel in settings.adapters for route in settings.routes_of(channel)})
+    is_sandbox = not any(settings.leaves_installation(channel) for channel in settings.adapters)
     lines = [
         "Tactful is running in one process. Not for production.",
         "",

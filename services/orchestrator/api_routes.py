@@ -26,7 +26,9 @@ from services.orchestrator.decisions.erasure_intake import ErasuresApi
 from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import IngestMetrics
+from services.orchestrator.delivery import adapters_api
 from services.orchestrator.delivery import api as delivery_api
+from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content_work import check_content
 from services.orchestrator.delivery.channels.costs import CostEstimator
@@ -67,6 +69,7 @@ def orchestrator_routes(
     other_services: Mapping[str, ErasuresApi],
     signature: SenderSignature,
     settings: OrchestratorSettings,
+    adapters: Adapters,
     receipt_intake: ReceiptIntake,
     receipt_metrics: ReceiptMetrics,
     region: str | None = None,
@@ -89,6 +92,7 @@ def orchestrator_routes(
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database),
         *create_adapter_routes(database),
+        adapters_api.adapter_routes(database, adapters, settings),
         receipts_api.receipt_routes(settings, receipt_intake, receipt_metrics, clock),
         contacts_api.contact_routes(database),
         explain_api.why_routes(

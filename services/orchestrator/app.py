@@ -35,7 +35,8 @@ from services.orchestrator.decisions.accepted_events import AcceptedEventExpiry
 from services.orchestrator.decisions.backlog_gauges import backlog_check, catalogue_check
 from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
-from services.orchestrator.delivery.delivery import InlineDelivery, OutboxClaimer
+from services.orchestrator.delivery.adapter_trouble import NOTE_INTERVAL, TroubleNotes
+from services.orchestrator.delivery.claims import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
 from services.orchestrator.delivery.receipts.relay import ReceiptRelay
 from services.orchestrator.delivery.recovery import AttemptRecovery
@@ -106,6 +107,9 @@ def build(
     sign_in = SignInLinks(console_context.sessions, settings.web.public_url)
     service = OrchestratorService(app, health, bus, components, sign_in, idempotency)
     events = [settings.kafka.events_topic]
+    if role in ("decide", "dispatch", "all"):
+        notes = TroubleNotes(database, components.delivery.health, _new_owner_id())
+        service.add_job("adapter troubles", partial(repeat_every, NOTE_INTERVAL, notes.note))
     checks = [
         DatabaseMetrics(components.registry, "orchestrator", database, events).update_gauges,
         catalogue_check(database, components.snapshot, components.backlog_metrics),
@@ -122,7 +126,7 @@ def build(
         _add_dispatch_role(service, components, is_sole_dispatcher)
 
     async def close_adapters() -> None:
-        for adapter in set(components.adapters.values()):
+        for adapter in components.adapters.by_name.values():
             await adapter.close()
 
     service.after_stop(close_adapters)

@@ -1,6 +1,5 @@
 """The objects that the roles of the orchestrator share."""
 
-from collections.abc import Mapping
 from functools import cached_property
 
 from schemas.link_tokens import create_link_builder
@@ -21,7 +20,7 @@ from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import BacklogMetrics, DecisionMetrics, IngestMetrics
 from services.orchestrator.decisions.pipeline import Pipeline
-from services.orchestrator.delivery.adapters.definition import Adapter
+from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.adapters.registry import build_adapters
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
@@ -51,8 +50,8 @@ class Components:
         registry: Registry,
     ) -> None:
         address_key = settings.require("address_key").encode()
-        self.adapters: Mapping[str, Adapter] = build_adapters(settings, database, clock)
-        self.snapshot: CatalogueSnapshot = CatalogueSnapshot(frozenset(self.adapters))
+        self.adapters: Adapters = build_adapters(settings, database, clock)
+        self.snapshot: CatalogueSnapshot = CatalogueSnapshot(self.adapters.channels)
         hasher = AddressHasher(address_key, settings.region)
         self.hash_address = hasher.hash_address
         topics = [settings.kafka.events_topic]
@@ -68,8 +67,8 @@ class Components:
         self.ingest_metrics = IngestMetrics(registry)
         self.decision_metrics = DecisionMetrics(registry)
         self.backlog_metrics = BacklogMetrics(registry)
-        self.delivery_metrics = DeliveryMetrics(registry, clock)
-        self.receipt_metrics = ReceiptMetrics(registry)
+        self.delivery_metrics = DeliveryMetrics(registry, clock, settings.adapter_names)
+        self.receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
         self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics)
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)

@@ -47,7 +47,9 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
         health=health,
         registry=components.registry,
         costs=CostEstimator(settings),
-        sandbox=keep_all_messages(components.adapters),
+        settings=settings,
+        adapters=components.adapters,
+        sandbox=keep_all_messages(components.settings),
     )
 
 
@@ -75,6 +77,7 @@ def build_http_app(
         region=components.settings.region,
         ingest_metrics=components.ingest_metrics,
         settings=components.settings,
+        adapters=components.adapters,
         receipt_intake=components.receipt_intake,
         receipt_metrics=components.receipt_metrics,
     )

@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, create_model, field_validator
+import msgspec
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, create_model, field_validator
 
-from schemas.adapter_registry import ADAPTER_REGISTRY, AdapterDeclaration, default_adapters
+from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, AdapterDeclaration, adapter_choices, default_adapters
 from schemas.channel_registry import CHANNEL_REGISTRY, ChannelDeclaration
 from schemas.documents import did_you_mean
 from schemas.extensions import ExtensionError, NoSettings
 from schemas.vocabulary import CHANNELS
 from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.section import Section
-from services.kit.runtime.settings import Seconds
+from services.kit.runtime.settings import Seconds, SettingsError
+from services.orchestrator.adapter_settings import RouteSettings, parse_accounts, parse_rates, parse_routes
 from services.orchestrator.mail_settings import MailSettings
 
 REQUIRED_SETTINGS = (
@@ -28,16 +30,36 @@ REQUIRED_SETTINGS = (
 """What must be set for this service to start alone. `tactful dev` needs nothing."""
 
 
+def _check_rates(text: str) -> str:
+    parse_rates(text)
+    return text
+
+
+def _check_routes(text: str) -> str:
+    parse_routes(text)
+    return text
+
+
+def _check_accounts(text: SecretStr) -> SecretStr:
+    for name, account in parse_accounts(text).items():
+        if name in ADAPTER_REGISTRY.declarations or name == OFF:
+            raise ValueError(f"{name}: this is the name of a kind of adapter, choose another")
+        if account.adapter not in ADAPTER_REGISTRY.declarations:
+            raise ValueError(f"{name}: there is no adapter `{account.adapter}`: use {adapter_choices()}")
+    return text
+
+
 class DispatchSettings(Section):
-    """Limits of one handover, in seconds.
+    """Limits of one handover, in seconds, and of what adapters get.
 
     `deadline`: how long one attempt may take. `slack`: by how much clocks may differ. `timeout`: how long a provider
-    may take to answer.
+    may take to answer. `rates`: how many messages a second an adapter gets, over all processes: `sendgrid=100, news=5`.
     """
 
     deadline: Seconds = 30.0
     slack: Seconds = 5.0
     timeout: Seconds = 10.0
+    rates: Annotated[str, AfterValidator(_check_rates)] = ""
 
 
 class RetentionSettings(Section):
@@ -60,7 +82,7 @@ def _with_extension_sections(base: type[ConnectedServiceSettings]) -> type[Conne
     extensions: list[AdapterDeclaration | ChannelDeclaration] = [*ADAPTER_REGISTRY.declarations.values()]
     extensions += [each for each in CHANNEL_REGISTRY.declarations.values() if each.settings is not NoSettings]
     for extension in extensions:
-        if extension.id in (*base.model_fields, *sections, "dispatch", "adapters", "retention", "mail"):
+        if extension.id in (*base.model_fields, *sections, "dispatch", "adapters", "retention", "mail", "accounts"):
             raise ExtensionError(f"the extension `{extension.id}` has the name of another section of the settings")
         sections[extension.id] = (extension.settings, extension.settings())
     return create_model("ExtensionSections", __base__=base, __module__=__name__, **sections)
@@ -73,12 +95,19 @@ else:
 
 
 class OrchestratorSettings(ExtensionSections):
-    """The settings of the orchestrator. `adapters` maps each channel to the id of its adapter, or to `off`."""
+    """The settings of the orchestrator.
+
+    `adapters` maps each channel to the name of its adapter, to `off`, or to several adapters (adapter_settings.py).
+    `accounts`: JSON, further adapters by name, each with its kind and the settings of that kind.
+    """
 
     dispatch: DispatchSettings = DispatchSettings()
     retention: RetentionSettings = RetentionSettings()
     mail: MailSettings = MailSettings()
-    adapters: dict[str, str] = Field(default_factory=lambda: dict(default_adapters(CHANNELS)))
+    adapters: dict[str, Annotated[str, AfterValidator(_check_routes)]] = Field(
+        default_factory=lambda: dict(default_adapters(CHANNELS))
+    )
+    accounts: Annotated[SecretStr, AfterValidator(_check_accounts)] | None = None
 
     @field_validator("adapters", mode="before")
     @classmethod
@@ -89,4 +118,48 @@ class OrchestratorSettings(ExtensionSections):
         for channel in adapters:
             if channel not in CHANNELS:
                 raise ValueError(f"unknown channel `{channel}`{did_you_mean(str(channel), CHANNELS)}")
-        return {**default_adapters(CHANNELS), **adapters}
+        texts = {key: _as_json(value) if isinstance(value, list) else value for key, value in adapters.items()}
+        return {**default_adapters(CHANNELS), **texts}
+
+    @field_validator("accounts", mode="before")
+    @classmethod
+    def _accept_tables(cls, accounts: object) -> object:
+        """Takes tables of a file as well as JSON in a variable."""
+        return _as_json(accounts) if isinstance(accounts, Mapping) else accounts
+
+    @property
+    def adapter_names(self) -> tuple[str, ...]:
+        """The names of all adapters that may be used, whether a channel uses them or not."""
+        return (*ADAPTER_REGISTRY.declarations, *parse_accounts(self.accounts))
+
+    def routes_of(self, channel: str) -> tuple[RouteSettings, ...]:
+        """The adapters of a channel; none if it is off."""
+        return parse_routes(self.adapters[channel])
+
+    def leaves_installation(self, channel: str) -> bool:
+        """Whether messages of a channel go anywhere but into this installation, for people to look at."""
+        kinds = [self.kind_of(route.adapter) for route in self.routes_of(channel)]
+        return any(kind is None or ADAPTER_REGISTRY.declarations[kind].destination != "inbox" for kind in kinds)
+
+    def kind_of(self, adapter: str) -> str | None:
+        """The kind of an adapter: the id of its folder. None if there is no adapter of this name."""
+        account = parse_accounts(self.accounts).get(adapter)
+        kind = adapter if account is None else account.adapter
+        return kind if kind in ADAPTER_REGISTRY.declarations else None
+
+    def settings_of(self, adapter: str) -> Any:
+        """The settings of an adapter, an instance of the model that its kind declares. Raises SettingsError."""
+        account = parse_accounts(self.accounts).get(adapter)
+        if account is None:
+            return getattr(self, adapter)
+        given = {name: value.get_secret_value() for name, value in account.settings.items()}
+        try:
+            return ADAPTER_REGISTRY.declarations[account.adapter].settings.model_validate(given)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = "/".join(map(str, (adapter, *first["loc"])))
+            raise SettingsError(f"TACTFUL_ACCOUNTS: {place}: {first['msg']}") from None
+
+
+def _as_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

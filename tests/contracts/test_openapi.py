@@ -172,7 +172,7 @@ def _examples(operation: Operation) -> list[tuple[str, Any]]:
 def _fill(path: str, example: Any) -> str:
     key = example.get("key", "offer")
     key = "outage" if path.startswith("/v1/holds") else key
-    return path.replace("{customer}", "ada").replace("{key}", key).replace("{number}", "1")
+    return path.replace("{customer}", "ada").replace("{key}", key).replace("{number}", "1").replace("{name}", "sandbox")
 
 
 def _codes(operation: Operation) -> list[str]:

@@ -43,6 +43,8 @@ TAKES_EFFECT = {
     "TACTFUL_WEB__RATE": "7",
     "TACTFUL_OUTBOUND__NETWORKS": "10.20.0.0/16",
     "TACTFUL_DISPATCH__TIMEOUT": "2",
+    "TACTFUL_DISPATCH__RATES": "sandbox=7",
+    "TACTFUL_ACCOUNTS": '{"second": {"adapter": "sandbox"}}',
     "TACTFUL_RETENTION__DECISIONS": "400",
     "TACTFUL_MAIL__FROM_ADDRESS": "shop@example.org",
     "TACTFUL_MAIL__FROM_NAME": "Shop",

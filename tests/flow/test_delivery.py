@@ -11,7 +11,7 @@ import pytest
 
 from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.times import HOUR, MINUTE, SECOND
-from services.orchestrator.delivery import delivery
+from services.orchestrator.delivery import claims
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
 from tests.support.document_builders import MONDAY, campaign, cap, customer, event, policy
 from tests.support.live_product import Live, live
@@ -53,7 +53,7 @@ async def product(tmp_path: Path) -> AsyncIterator[Live]:
 
 
 async def shop(product: Live, provider: Provider, **parts: Any) -> None:
-    product.together.orchestrator.components.adapters["email"] = provider  # type: ignore[index]
+    product.together.orchestrator.components.adapters.by_name["sandbox"] = provider  # type: ignore[index]
     await product.policy(policy(**parts))
     await product.campaign(campaign())
     await product.customer(customer())
@@ -131,7 +131,7 @@ async def test_the_gate_stops_what_was_switched_off_after_the_decision(
     product: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One message fills the straight way, one keeps the dispatcher busy, and the third waits in the outbox."""
-    monkeypatch.setattr(delivery, "MAX_IN_FLIGHT", 1)
+    monkeypatch.setattr(claims, "MAX_IN_FLIGHT", 1)
     provider = Provider()
     await shop(product, provider)
     await product.customer(customer("c-2"))
@@ -205,7 +205,7 @@ async def test_a_dead_dispatcher_s_attempts_are_closed_by_proof_and_tried_again(
         async with product.database.write() as tx:
             await tx.execute("UPDATE handover SET closed_at = NULL, results = NULL, owner = 'somebody who was killed'")
     async with live(tmp_path, MONDAY + MINUTE) as product:
-        product.together.orchestrator.components.adapters["email"] = provider  # type: ignore[index]
+        product.together.orchestrator.components.adapters.by_name["sandbox"] = provider  # type: ignore[index]
         await product.at(MONDAY + 2 * MINUTE)
         sent = await message(product)
         assert (sent["status"], sent["attempt_count"], len(provider.taken)) == ("accepted", 2, 2)

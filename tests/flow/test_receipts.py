@@ -42,7 +42,7 @@ async def product(tmp_path: Path) -> AsyncIterator[Live]:
 
 async def sent(product: Live, name: str = "e-1", provider: Provider | None = None) -> str:
     """A message that the provider has taken; returns its id."""
-    product.together.orchestrator.components.adapters["email"] = provider or Provider()  # type: ignore[index]
+    product.together.orchestrator.components.adapters.by_name["sandbox"] = provider or Provider()  # type: ignore[index]
     (decision,) = (await product.send(event("shop.offer", name)))["decisions"]
     await product.settle()
     return str(decision["message_id"])
@@ -221,7 +221,7 @@ async def test_an_address_that_is_refused_at_once_is_not_written_to_again(produc
     async with asyncio.timeout(30):
         while not (found := await entries(product)):
             await asyncio.sleep(0.02)
-    assert [(each["reason"], each["source"]) for each in found] == [("hard_bounce", "webhook: bounced")]
+    assert [(each["reason"], each["source"]) for each in found] == [("hard_bounce", "sandbox: bounced")]
     message = await shown(product, message_id)
     assert (message["status"], message["delivery"]) == ("rejected", "bounced")
     (decision,) = (await product.send(event("shop.offer", "e-2")))["decisions"]

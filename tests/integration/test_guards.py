@@ -94,11 +94,11 @@ async def test_a_rejection_reported_once_more_releases_nothing(us: Crew) -> None
     worker = us.workers[0]
     await worker.decide(record("c", "only", "low", us.clock.now()))
     us.provider.odds = {"retry": 1.0}
-    await worker.dispatcher.hand_over_batch("push")
+    await worker.hand_over()
     us.clock.advance(HOUR)
     us.provider.odds = {"accepted": 1.0}
     await worker.scheduler.tick(us.clock.now())
-    await worker.dispatcher.hand_over_batch("push")
+    await worker.hand_over()
     made = await message(us, "only")
     assert (made.state, made.attempts) == ("accepted", 2)
     for number in (1, 2):
@@ -143,7 +143,7 @@ async def test_a_rejection_of_an_earlier_attempt_releases_nothing_of_a_later_one
     worker = us.workers[0]
     await worker.decide(record("c", "only", "low", us.clock.now()))
     us.provider.odds = {"retry": 1.0}
-    await worker.dispatcher.hand_over_batch("push")
+    await worker.hand_over()
     us.clock.advance(HOUR)
     await worker.scheduler.tick(us.clock.now())
     waiting = await message(us, "only")
@@ -161,7 +161,7 @@ async def test_a_dispatcher_that_lost_its_shards_marks_nothing(us: Crew) -> None
     await sleeper.decide(record("c", "only", "low", us.clock.now()))
     async with us.database.write() as tx:
         await tx.execute("UPDATE shard_lease SET epoch = epoch + 1, owner = 'somebody else'")
-    assert await sleeper.dispatcher.hand_over_batch("push") == 0
+    assert await sleeper.hand_over() == 0
     assert (await message(us, "only")).state == "pending"
     assert us.provider.taken == {}
 
@@ -177,7 +177,7 @@ async def test_the_gate_reads_its_facts_after_the_mark(us: Crew) -> None:
             seen.append(len(await tx.rows("SELECT message_id FROM tracked_message WHERE state = 'handing_over'")))
 
     us.others.witness = witness
-    await worker.dispatcher.hand_over_batch("push")
+    await worker.hand_over()
     assert seen and set(seen) == {1}
     assert (await message(us, "only")).state == "accepted"
 
@@ -187,7 +187,7 @@ async def test_what_was_switched_off_after_the_mark_is_not_sent(us: Crew) -> Non
     worker = us.workers[0]
     await worker.decide(record("c", "only", "low", us.clock.now()))
     us.others.opted_out.add("c")
-    await worker.dispatcher.hand_over_batch("push")
+    await worker.hand_over()
     stopped = await message(us, "only")
     assert stopped.state == "suppressed"
     assert await contact(us, stopped.message_id) is None
@@ -208,7 +208,7 @@ async def test_whoever_judges_again_names_the_positions_that_we_have_committed(u
     await worker.decide(record("c", "first", "low", us.clock.now()))
     await worker.decide(record("c", "second", "low", us.clock.now()))
     us.others.positions.clear()
-    await worker.dispatcher.hand_over_batch("push")
+    await worker.hand_over()
     us.clock.advance(2 * HOUR)
     await worker.scheduler.tick(us.clock.now())
     assert us.others.positions == [{TOPIC: {0: 17, 1: 30}}] * 4
@@ -222,7 +222,7 @@ async def test_a_gate_that_gets_no_answer_gives_up_at_the_deadline(pg_url: str, 
         await us.workers[0].decide(record("c", "only", "low", us.clock.now()))
         us.others.pause = asyncio.Event()
         async with asyncio.timeout(30):
-            await us.workers[0].dispatcher.hand_over_batch("push")
+            await us.workers[0].hand_over()
         waiting = await message(us, "only")
         assert (waiting.state, waiting.detail) == ("retry", "no_facts")
 

@@ -96,7 +96,7 @@ def _events(names: list[str], kinds: list[str], number: str) -> list[tuple[str, 
 
 
 async def _turn(worker: Worker, now: int) -> bool:
-    handed = await worker.dispatcher.hand_over_batch("push")
+    handed = await worker.hand_over()
     return await worker.scheduler.tick(now) or handed > 0
 
 

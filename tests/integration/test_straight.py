@@ -10,7 +10,7 @@ import pytest
 
 from services.kit.bus.batch import Batch
 from services.orchestrator.decisions.evaluation import ClaimedMessage
-from services.orchestrator.delivery import delivery
+from services.orchestrator.delivery import claims
 from services.orchestrator.delivery.delivery import HandoverLimits
 from tests.integration.test_guards import contact, message, us
 from tests.integration.test_one_customer_race import CAP
@@ -128,19 +128,19 @@ async def test_a_cap_holds_for_what_goes_straight(us: Crew) -> None:
 
 
 async def test_what_finds_no_room_goes_through_the_outbox(us: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "MAX_IN_FLIGHT", 1)
+    monkeypatch.setattr(claims, "MAX_IN_FLIGHT", 1)
     worker = us.workers[0]
     now = us.clock.now()
     prepared = await worker.decide_and_mark(record("c", "one", "low", now), record("d", "two", "low", now))
     assert [(await message(us, event)).state for event in ("one", "two")] == ["handing_over", "pending"]
     await worker.go(prepared)
     assert list(us.provider.taken) == ["c"]
-    assert await worker.dispatcher.hand_over_batch("push") == 1
+    assert await worker.hand_over() == 1
     assert list(us.provider.taken) == ["c", "d"]
 
 
 async def test_room_that_was_taken_is_given_back(us: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "MAX_IN_FLIGHT", 1)
+    monkeypatch.setattr(claims, "MAX_IN_FLIGHT", 1)
     worker = us.workers[0]
     for name in ("c", "d"):
         await worker.go(await worker.decide_and_mark(record(name, f"of-{name}", "low", us.clock.now())))
@@ -169,6 +169,6 @@ async def test_what_was_marked_by_one_who_died_is_tried_again_under_the_same_id(
         us.clock.advance(60_000_000)
         await other.scheduler.tick(us.clock.now())
         for worker in us.workers:  # whoever has its shard
-            await worker.dispatcher.hand_over_batch("push")
+            await worker.hand_over()
         made = await message(us, "only")
         assert (made.state, made.attempts, len(us.provider.taken["c"])) == ("accepted", 2, 1)

@@ -68,6 +68,9 @@ PERSONAL: Final[Mapping[str, str]] = {
 CONTENT: Final[Mapping[str, str]] = {"MessageFields": "content", "PreviewItem": "content", "SandboxMessage": "content"}
 SECRET: Final[Mapping[str, str]] = {"NewKey": "key"}
 OPERATIONAL: Final[Mapping[str, str]] = {
+    "AdapterFields": ALL,
+    "AdapterList": ALL,
+    "AdapterTestResult": ALL,
     "AddedEntry": "enforced in_flight id status notes",
     "AlertAnswer": "enforced in_flight items truncated",
     "AlertFields": "fingerprint key status result errors notes",
@@ -110,6 +113,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
         "reason rule_id until allowed_from lost_to failure short sentence earliest change verdicts jumps "
         "unknown channels"
     ),
+    "FailureFields": ALL,
     "FindingFields": "pointer code detail line column suggestion severity variable found expected",
     "HoldFields": (
         "key scope mode from until reason placed_by placed_at state lifted_at lifted_by lift_reason release_rate"
@@ -138,6 +142,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "MessageWithAttempts": "attempts decisions delivery receipts",
     "ReceiptCounts": ALL,
     "ReceiptFields": "kind permanent by_machine detail adapter at received",
+    "RouteFields": ALL,
     "NewKey": "id name role expires sources",
     "NotTriggered": "campaign words",
     "NoteFields": "pointer code detail nearest",

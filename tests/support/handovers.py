@@ -13,10 +13,16 @@ from tests.support.orchestrator_app import NOON
 
 
 async def claim(
-    tx: Tx, *message_ids: str, channel: str = "sms", at: Instant = NOON, opened: Instant = NOON, address: str = "hash"
+    tx: Tx,
+    *message_ids: str,
+    channel: str = "sms",
+    adapter: str = "sandbox",
+    at: Instant = NOON,
+    opened: Instant = NOON,
+    address: str = "hash",
 ) -> int:
     """Claim messages together; returns the id of their handover. `address`: the hash of their address."""
-    handover_id = await store.open_handover(tx, channel, "me", message_ids, at, opened)
+    handover_id = await store.open_handover(tx, channel, adapter, "me", message_ids, at, opened)
     await store.write_claims(tx, [(message_id, address) for message_id in message_ids], handover_id, at)
     return handover_id
 

@@ -10,8 +10,8 @@ import os
 import sys
 
 from services.orchestrator.__main__ import main
-from services.orchestrator.delivery import delivery
+from services.orchestrator.delivery import claims
 
 if __name__ == "__main__":
-    delivery.MAX_IN_FLIGHT = int(os.environ.get("STRAIGHT_ROOM", "3"))
+    claims.MAX_IN_FLIGHT = int(os.environ.get("STRAIGHT_ROOM", "3"))
     sys.exit(main())

@@ -41,6 +41,7 @@ from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.decisions.pipeline import Pipeline
+from services.orchestrator.delivery.adapters.registry import build_adapters
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.rendering import Renderer
@@ -186,6 +187,11 @@ class World:
         return number
 
 
+def links(*_: object) -> dict[str, str]:
+    """The links of every message here."""
+    return {"unsubscribe": "https://example.com/u/1", "preferences": "https://example.com/p/1"}
+
+
 @asynccontextmanager
 async def world(url: str, folder: Path) -> AsyncIterator[World]:
     """Everything, fresh."""
@@ -200,25 +206,17 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     gatherer = FactsReader(preference, suppression, AddressHasher(ADDRESS_KEY, None), ["customer.events"])
     ring = KeyRingChain(EnvKeyRing(ADMIN_KEY), DatabaseKeyRing(database, clock))
 
-    def links(*_: object) -> dict[str, str]:
-        return {"unsubscribe": "https://example.com/u/1", "preferences": "https://example.com/p/1"}
-
     registry = Registry()
-    receipt_metrics = ReceiptMetrics(registry)
+    settings = load_settings(OrchestratorSettings)
+    receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
     evaluator = Evaluator(database, snapshot, gatherer, Renderer(snapshot, links).render_message, ["customer.events"])
     shadow = ShadowRecorder(Renderer(snapshot, links).render_message, ShadowMetrics(registry))
     erased = ErasedCustomers(ADDRESS_KEY)
     intake = ErasureIntake(preference, suppression, erased, lambda: None)
     redriver = Pipeline(evaluator, clock, DecisionMetrics(registry), shadow, intake)
-    letters = DeadLetterDirectory(
-        {
-            "orchestrator": DeadLetterQueue(
-                "orchestrator", database, redriver, clock, registry, topics=["customer.events"]
-            ),
-            "preference": preference.dead_letters,
-            "suppression": suppression.dead_letters,
-        }
-    )
+    own_letters = DeadLetterQueue("orchestrator", database, redriver, clock, registry, topics=["customer.events"])
+    others_letters = {"preference": preference.dead_letters, "suppression": suppression.dead_letters}
+    letters = DeadLetterDirectory({"orchestrator": own_letters, **others_letters})
     app = build_app(
         title="orchestrator",
         registry=registry,
@@ -243,7 +241,8 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
             erased=erased,
             other_services={"preference": preference, "suppression": suppression},
             signature=SenderSignature(SERVICE_KEY),
-            settings=load_settings(OrchestratorSettings),
+            settings=settings,
+            adapters=build_adapters(settings, database, clock),
             receipt_intake=ReceiptIntake(database, suppression, clock, receipt_metrics),
             receipt_metrics=receipt_metrics,
         ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,11 +33,14 @@ from services.kit.runtime.clock import ManualClock
 from services.kit.runtime.settings import load_settings
 from services.orchestrator import app as orchestrator
 from services.orchestrator.access import api_keys
+from services.orchestrator.adapter_settings import parse_routes
 from services.orchestrator.decisions.pipeline import EvaluatedBatch, Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
+from services.orchestrator.delivery.adapters.installed import Adapters
+from services.orchestrator.delivery.claims import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
-from services.orchestrator.delivery.delivery import Delivery, HandoverLimits, InlineDelivery, OutboxClaimer
+from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.dispatcher import Dispatcher
 from services.orchestrator.delivery.recovery import AttemptRecovery
 from services.orchestrator.settings import OrchestratorSettings
@@ -46,6 +49,7 @@ START = parse_instant("2026-03-02T12:00:00Z")
 TOPIC = "customer.events"
 ADDRESS_KEY, SERVICE_KEY = "an-address-key-of-the-races", "a-service-key-of-the-races"
 LIMITS = HandoverLimits(deadline=60.0, slack=60.0)
+NO_RATES: Mapping[str, float] = {}
 CONTENT = {"push": {"en": {"title": "Hello", "body": "There."}}}
 
 
@@ -138,6 +142,10 @@ class Worker:
     scheduler: Scheduler
     recovery: AttemptRecovery
 
+    async def hand_over(self) -> int:
+        """Claim and deliver a batch of the outbox; returns how many were claimed."""
+        return await self.dispatcher.hand_over_batch(self.dispatcher.lines[0])
+
     async def decide(self, *records: Record) -> None:
         """Prepare and apply a batch; what is to be sent lies in the outbox."""
         await self._decided(self.pipeline, records)
@@ -160,22 +168,35 @@ class Worker:
 
 @dataclass
 class Crew:
-    """Workers on one database. `clock` is that of all of them."""
+    """Workers on one database. `clock` is that of all of them, `provider` the first one."""
 
     workers: list[Worker]
     clock: ManualClock
     provider: Provider
     others: NeighbourServices
     database: Database
+    providers: Mapping[str, Provider]
 
 
 @asynccontextmanager
 async def crew(
-    url: str, directory: Path, policy: dict[str, Any], size: int = 4, seed: int = 0, limits: HandoverLimits = LIMITS
+    url: str,
+    directory: Path,
+    policy: dict[str, Any],
+    size: int = 4,
+    seed: int = 0,
+    limits: HandoverLimits = LIMITS,
+    routes: str = "webhook",
+    rates: Mapping[str, float] = NO_RATES,
 ) -> AsyncIterator[Crew]:
-    """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`."""
-    clock = ManualClock(START)
-    provider, others = Provider(random.Random(seed), clock), NeighbourServices()
+    """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`.
+
+    `routes`: the adapters of the channel, as a setting says it; each is a `Provider`.
+    """
+    clock, others = ManualClock(START), NeighbourServices()
+    used = parse_routes(routes)
+    providers = {route.adapter: Provider(random.Random(seed), clock, name=route.adapter) for route in used}
+    adapters = Adapters(providers, {"push": used}, rates)
     settings = load_settings(OrchestratorSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
         "push": "null", "email": "off", "sms": "off", "in_app": "off"})  # fmt: skip
     async with AsyncExitStack() as stack:
@@ -194,15 +215,15 @@ async def crew(
             )  # fmt: skip
             services.append((service, database))
         await _launch(services[0][0], services[0][1], clock, policy)
-        made = [await _worker(service, database, clock, provider, limits) for service, database in services]
-        yield Crew(made, clock, provider, others, services[0][1])
+        made = [await _worker(service, database, clock, adapters, limits) for service, database in services]
+        yield Crew(made, clock, providers[used[0].adapter], others, services[0][1], providers)
 
 
 async def _worker(
     service: orchestrator.OrchestratorService,
     database: Database,
     clock: ManualClock,
-    provider: Provider,
+    adapters: Adapters,
     limits: HandoverLimits,
 ) -> Worker:
     parts = service.components
@@ -211,7 +232,7 @@ async def _worker(
     handover = Delivery(
         database,
         parts.evaluator,
-        {"push": provider},
+        adapters,
         alarms,
         limits,
         clock,
@@ -219,7 +240,7 @@ async def _worker(
         parts.delivery_metrics,
     )
     marker = OutboxClaimer(f"worker-{id(service)}", parts.address_key)
-    recovery = AttemptRecovery(database, {"push": provider}, clock, deadline=limits.deadline, slack=limits.slack)
+    recovery = AttemptRecovery(database, adapters, clock, deadline=limits.deadline, slack=limits.slack)
     dispatcher = Dispatcher(database, marker, handover, recovery, clock)
     await dispatcher.start()
     straight = InlineDelivery(f"straight-{id(service)}", parts.hash_address, handover)

@@ -11,9 +11,11 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from schemas.roles import Role
 from schemas.times import parse_instant
+from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
 from tests.support.command_line import product as product_process
 from tests.support.fresh_databases import fill
 from tests.support.live_product import Live, live
@@ -65,8 +67,15 @@ def load(request: pytest.FixtureRequest, tmp_path: Path, version: str, dialect: 
 
 @asynccontextmanager
 async def started(directory: Path, urls: Mapping[str, str]) -> AsyncIterator[Live]:
-    """Today's product on these databases, and on the log beside them."""
-    async with live(directory, parse_instant(NOW), urls) as product:
+    """Today's product on these databases, and on the log beside them. Push has the adapter that it had then, with a
+    provider that keeps all messages: another adapter would not know which of them it has had.
+    """
+    webhook = WebhookSettings(
+        url="https://example.com/", secret=SecretStr("whsec_YS1zZWNyZXQtb2YtdGhlLXRlc3RzLW9mLXRvZGF5")
+    )
+    async with live(directory, parse_instant(NOW), urls, adapters={"push": "webhook"}, webhook=webhook) as product:
+        adapters = product.together.orchestrator.components.adapters.by_name
+        adapters["webhook"] = adapters["sandbox"]  # type: ignore[index]
         await product.settle()
         yield product
 

@@ -21,6 +21,7 @@ from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.facts_reader import FactsReader, PreferenceApi, SuppressionApi
+from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.explain.timeline import load_facts
@@ -28,6 +29,7 @@ from services.orchestrator.holds.lift_plan import HoldPlanner
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 from services.orchestrator.policy.time_zones import load_zone
+from services.orchestrator.settings import OrchestratorSettings
 
 MAX_NAMES = 200
 NAMES = "customers:read"
@@ -78,6 +80,8 @@ class ConsoleContext:
     health: Health
     registry: Registry
     costs: CostEstimator
+    settings: OrchestratorSettings
+    adapters: Adapters
     sandbox: bool
 
     async def get_catalogue(self) -> Catalogue:

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from services.kit.errors import NotFound
 from services.kit.http.auth import public
 from services.orchestrator.console import (
+    adapters_page,
     customer_page,
     customers_page,
     dead_letters_page,
@@ -40,6 +41,7 @@ def console_routers(context: ConsoleContext) -> list[APIRouter]:
         dead_letters_page.dead_letters_page_routes(context, renderer),
         find_page.find_page_routes(context, renderer),
         holds_page.holds_page_routes(context, renderer),
+        adapters_page.adapters_page_routes(context, renderer),
         _not_found_routes(renderer),
     ]
 

@@ -21,14 +21,13 @@ from services.orchestrator.decisions.stored_trigger import StoredMessage
 from services.orchestrator.policy.candidate import CLOCK_TOLERANCE
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage, decide_in_steps
+from services.orchestrator.policy.horizon import trim_ledger
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.steps import Steps, finish
 from services.template import RenderError
 
 NO_STATES: Mapping[str, str] = MappingProxyType({})
-MAX_UNTRIMMED_CONTACTS = 64
-"""A ledger with more contacts than this drops those that no rule can look back at any more."""
 
 
 class EvaluationMode(msgspec.Struct, frozen=True):
@@ -102,6 +101,8 @@ class ClaimedMessage(msgspec.Struct, frozen=True):
 
     message: Message
     handover_id: int
+    adapter: str
+    """The name of the adapter that it was claimed for."""
     number: int
     """Of the attempt, from 1."""
     claimed_at: Instant
@@ -111,11 +112,18 @@ class ClaimedMessage(msgspec.Struct, frozen=True):
     """When it became ready to be handed over."""
     maybe_sent: bool = False
     """An earlier attempt may have arrived."""
+    last_adapter: str | None = None
+    """The adapter of the attempt before this one."""
     triggered: TriggeredCampaign | None = None
     """What was evaluated, where the same process has just decided it. So are `facts` and `sole_decision`."""
     facts: Facts | None = None
     sole_decision: bool = False
     """No other decision was taken with it, so the customer's contacts are still those on which it was allowed."""
+
+    @property
+    def of_another_adapter(self) -> bool:
+        """Whether the attempt before this one was another adapter's."""
+        return self.last_adapter not in (None, self.adapter)
 
     @property
     def stored(self) -> StoredMessage:
@@ -196,8 +204,7 @@ def evaluate_in_steps(
             evaluation.ledger = evaluation.ledger.put_reported_contact(request.reported_contact)
         elif request.triggered_campaigns:
             yield from _evaluate_request(evaluation, request, now, render, mode)
-    if len(evaluation.ledger) > MAX_UNTRIMMED_CONTACTS:
-        evaluation.ledger = evaluation.ledger.forget(complete_since)
+    evaluation.ledger = trim_ledger(evaluation.ledger, complete_since)
     return evaluation
 
 

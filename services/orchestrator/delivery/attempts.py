@@ -39,6 +39,8 @@ class OpenAttempt(NamedTuple):
     customer: str
     channel: str
     number: int
+    adapter: str | None
+    """None in handovers that an earlier version has opened."""
 
 
 class AttemptEnd(NamedTuple):

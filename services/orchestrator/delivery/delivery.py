@@ -1,6 +1,6 @@
-"""Delivers messages: claim, recheck, send, record. This file is the whole protocol, from top to bottom.
+"""Delivers messages: claim, recheck, send, record. The claim is in `claims.py`, all that follows here, in its order.
 
-1. Claim. In one transaction messages of one channel become `handing_over`, their handover opens, and their contacts
+1. Claim. In one transaction messages of one adapter become `handing_over`, their handover opens, and their contacts
    count as made. `OutboxClaimer` claims for a dispatcher; `InlineDelivery` claims in the transaction that decides.
 2. Recheck. After the claim has committed, facts are read again and the rules run once more. An opt-out that committed
    before the claim is seen by these facts. One that commits later finds the open attempt and waits for its end.
@@ -12,20 +12,18 @@ The order of these steps and their locks is model-checked: docs/protocols/Dispat
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
-from schemas.addresses import hash_address
-from schemas.message import HandoverResult
+from schemas.message import HandoverResult, Message
 from schemas.times import Instant
 from schemas.vocabulary import MessageState
-from services.kit.db.database import Database, Tx
+from services.kit.db.database import Database
 from services.kit.errors import Transient
-from services.kit.observability.logs import log, log_error
+from services.kit.observability.logs import Level, log
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import sleep_unless_set
 from services.orchestrator.decisions import store as ledger_store
@@ -34,23 +32,20 @@ from services.orchestrator.decisions.evaluation import (
     ClaimedMessage,
     CustomerEvaluation,
     EvaluationRequest,
-    MessageClaim,
-    ReadyMessage,
 )
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
 from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.delivery import store
-from services.orchestrator.delivery.adapters.definition import Adapter
+from services.orchestrator.delivery.adapter_health import AdapterHealth, WatchedFirstByte
+from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.attempts import AttemptEnd, AttemptResult
 from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.results import record_late_results, record_results
+from services.orchestrator.delivery.routing import AdapterChoice, OutboxLine, choose_adapter
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.recheck import is_still_allowed, recheck_message
-
-MAX_IN_FLIGHT = 4_000
-"""Messages of one channel that inline delivery may have under way at once."""
 
 T = TypeVar("T")
 
@@ -61,165 +56,6 @@ class HandoverLimits:
 
     deadline: float
     slack: float
-
-
-# 1. Claim
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxClaimer:
-    """Claims messages of the outbox for one dispatcher. `address_key` is the key under which addresses are hashed."""
-
-    owner: str
-    address_key: bytes
-
-    async def claim_messages(
-        self, tx: Tx, channel: str, epochs: Mapping[int, int], now: Instant, opened: Instant
-    ) -> list[ClaimedMessage]:
-        """Claim the next messages of our shards on a channel, in order of the outbox.
-
-        Only shards whose epoch is still ours count: a dispatcher that has lost its shards claims nothing. `now` is the
-        ledger's time, `opened` the database's time.
-        """
-        # The leases stay locked until the claims have committed, so nobody can take these shards in between.
-        shards = await store.lock_owned_shards(tx, self.owner, epochs)
-        rows = await store.next_outbox_rows(tx, channel, sorted(shards))
-        if not rows:
-            return []
-        # Ledgers are locked before messages are read, here and everywhere: no deadlock, and states cannot change.
-        locked = await ledger_store.lock_and_load_ledgers(tx, [row.customer for row in rows])
-        pending = await store.load_pending_messages(tx, [row.message_id for row in rows])
-        ledgers_before = {customer: each.ledger for customer, each in locked.items()}
-        ledgers = dict(ledgers_before)
-        if pending:
-            handover_id = await store.open_handover(tx, channel, self.owner, list(pending), now, opened)
-        claimed_messages: list[ClaimedMessage] = []
-        for row in rows:
-            stored = pending.get(row.message_id)
-            if stored is None:
-                continue
-            ledger = ledgers[row.customer] = ledgers[row.customer].claim_contact(row.message_id, now)
-            claimed_messages.append(
-                ClaimedMessage(
-                    *(stored.message, handover_id, stored.attempts + 1, now, ledger, stored.first_planned),
-                    *(stored.ready_at, stored.maybe_sent),
-                )
-            )
-        hashes = [
-            (item.message.id, hash_address(self.address_key, item.message.channel, item.message.to))
-            for item in claimed_messages
-        ]
-        if hashes:
-            await store.write_claims(tx, hashes, handover_id, now)
-        claim_order: dict[str, list[str]] = {}
-        for item in claimed_messages:
-            claim_order.setdefault(item.message.customer, []).append(item.message.id)
-        await ledger_store.save_ledger_changes(tx, ledgers_before, ledgers, now, claim_order)
-        await store.delete_outbox_rows(tx, rows)
-        return claimed_messages
-
-
-class InlineDelivery:
-    """Delivers what this process has just decided, without the outbox.
-
-    It saves a transaction, a look at the event, and most of the facts. It claims only while little is under way, so
-    that a slow provider never holds up deciding; everything else is left to the outbox and the dispatchers, as are
-    messages that wait or are tried again. `owner` is unique to this process, `hash_address` gives the keyed hash of an
-    address on a channel.
-    """
-
-    def __init__(self, owner: str, hash_address: Callable[[str, str], str], delivery: "Delivery") -> None:
-        self._owner = owner
-        self._hash_address = hash_address
-        self._delivery = delivery
-        self._in_flight: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
-
-    def deadline(self) -> float:
-        """Until when (boot time, seconds) a handover may start whose claim begins now."""
-        return self._delivery.deadline()
-
-    async def claim_ready(
-        self, tx: Tx, evaluations: Sequence[CustomerEvaluation], now: Instant
-    ) -> list[ClaimedMessage]:
-        """Claim as many fresh messages as there is room for, on the ledgers that are about to be written."""
-        chosen: list[tuple[CustomerEvaluation, ReadyMessage]] = []
-        ids_by_channel: dict[str, list[str]] = {}
-        for evaluation in evaluations:
-            if evaluation.expected_states:
-                continue  # a waiting message, which goes through the outbox
-            for item in evaluation.ready_messages:
-                ids = ids_by_channel.setdefault(item.message.channel, [])
-                if self._has_room(item.message.channel, len(ids)):
-                    ids.append(item.message.id)
-                    chosen.append((evaluation, item))
-        if not chosen:
-            return []
-        opened = await tx.now()  # the database's clock, by which recovery measures
-        handovers = {
-            channel: await store.open_handover(tx, channel, self._owner, ids, now, opened)
-            for channel, ids in ids_by_channel.items()
-            if ids
-        }
-        claimed_messages: list[ClaimedMessage] = []
-        for evaluation, item in chosen:
-            await tx.loop_share.give_turn_if_due()
-            channel = item.message.channel
-            claim = MessageClaim(handovers[channel], self._hash_address(channel, item.message.to))
-            claimed_messages.append(_claim_decided(evaluation, item, claim, now))
-        return claimed_messages
-
-    def _has_room(self, channel: str, more: int) -> bool:
-        if self._stopping or channel not in self._delivery.channels:
-            return False
-        return self._in_flight[channel] + more < MAX_IN_FLIGHT
-
-    def start_sending(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
-        """Deliver messages whose claims are committed, in the background."""
-        by_channel: dict[str, list[ClaimedMessage]] = {}
-        for item in claimed_messages:
-            by_channel.setdefault(item.message.channel, []).append(item)
-        for channel, items in by_channel.items():
-            self._in_flight[channel] += len(items)
-            task = asyncio.create_task(self._deliver(channel, items, deadline))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _deliver(self, channel: str, items: Sequence[ClaimedMessage], deadline: float) -> None:
-        try:
-            await self._delivery.deliver(channel, items, deadline)
-        except Exception as error:  # their attempts stay open: recovery closes them after the deadline
-            log_error("handover_failed", error, channel=channel, count=len(items))
-        finally:
-            self._in_flight[channel] -= len(items)
-
-    def stop_claiming(self) -> None:
-        """Claim nothing more, and give back what has not begun."""
-        self._stopping = True
-        self._delivery.refuse_new()
-
-    async def wait_until_idle(self) -> None:
-        """Wait until nothing is under way."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks)
-
-
-def _claim_decided(
-    evaluation: CustomerEvaluation, item: ReadyMessage, claim: MessageClaim, now: Instant
-) -> ClaimedMessage:
-    """Claim a message of an evaluation that has not been written yet."""
-    planned = item.planned
-    # The evaluation is written after this: its ledger has the contact made, and its message the open attempt.
-    evaluation.ledger = evaluation.ledger.claim_contact(planned.message_id, now)
-    evaluation.claims[planned.message_id] = claim
-    return ClaimedMessage(
-        *(item.message, claim.handover_id, 1, now, evaluation.ledger, planned.first_planned),
-        ready_at=now,
-        triggered=planned.triggered,
-        facts=evaluation.facts,
-        sole_decision=len(evaluation.decisions) == 1,
-    )
 
 
 class RecheckResult(msgspec.Struct, frozen=True):
@@ -240,7 +76,7 @@ class Delivery:
         self,
         database: Database,
         evaluator: Evaluator,
-        adapters: Mapping[str, Adapter],
+        adapters: Adapters,
         deadlines: HandoverDeadlines,
         limits: HandoverLimits,
         clock: Clock,
@@ -256,11 +92,40 @@ class Delivery:
         self._decision_metrics = decision_metrics
         self._metrics = metrics
         self._stopping = asyncio.Event()
+        self.health = {name: AdapterHealth() for name in adapters.by_name}
+        """Of each adapter, as far as this process has seen."""
 
     @property
-    def channels(self) -> frozenset[str]:
-        """The channels that can be served."""
-        return frozenset(self._adapters)
+    def adapters(self) -> Adapters:
+        """The adapters of this installation."""
+        return self._adapters
+
+    def choose_line(self, message: Message) -> OutboxLine | None:
+        """Which adapter may have a fresh message at once. None if none can: it waits in the outbox.
+
+        An adapter with a rate gets its messages from the outbox alone, because others count on its places, too.
+        """
+        routes = self._adapters.routes.get(message.channel)
+        if routes is None:
+            return None
+        choice = self.choose_adapter(message)
+        if not choice.is_usable or choice.adapter in self._adapters.rates:
+            return None
+        return OutboxLine(message.channel, choice.adapter, len(routes) > 1)
+
+    def choose_adapter(self, message: Message) -> AdapterChoice:
+        """The adapter for a message of a channel that can send."""
+        health = self.health
+        return choose_adapter(
+            self._adapters.routes[message.channel],
+            message,
+            lambda name: health[name].is_usable,
+            lambda name: health[name].share(),
+        )
+
+    def room(self, adapter: str, most: int) -> int:
+        """How many messages an adapter may have under way at once."""
+        return self.health[adapter].room(most)
 
     def deadline(self) -> float:
         """Until when (boot time, seconds) a handover may start whose claim begins now."""
@@ -271,19 +136,25 @@ class Delivery:
         self._stopping.set()
         self._deadlines.refuse_new()
 
-    async def deliver(self, channel: str, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
+    async def deliver(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
         """Recheck, send and record messages whose claims have committed: all those of one handover."""
-        result = await self._recheck_until(claimed_messages, deadline)
+        # An adapter recognises what it has had before itself, and no other adapter does.
+        of_others = {item.message.id for item in claimed_messages if item.maybe_sent and item.of_another_adapter}
+        await self._end_as_unknown([item for item in claimed_messages if item.message.id in of_others])
+        to_check = [item for item in claimed_messages if item.message.id not in of_others]
+        if not to_check:
+            await self._record(claimed_messages, [])
+            return
+        result = await self._recheck_until(to_check, deadline)
         if result is None:
             # Nothing was sent, and we are the owner: saying so now beats being closed as unknown by recovery.
-            no_facts = [HandoverResult(item.message.id, "retry", detail="no_facts") for item in claimed_messages]
-            await self._record(channel, claimed_messages, no_facts)
+            no_facts = [HandoverResult(item.message.id, "retry", detail="no_facts") for item in to_check]
+            await self._record(claimed_messages, no_facts)
             return
-        refused = [item for item in claimed_messages if item.message.id in result.refused]
-        await self._refuse(channel, refused, result)
-        to_send = [item for item in claimed_messages if item.message.id not in result.refused]
-        answers = await self._send(channel, to_send, deadline) if to_send else []
-        await self._record(channel, claimed_messages, answers)
+        await self._refuse([item for item in to_check if item.message.id in result.refused], result)
+        to_send = [item for item in to_check if item.message.id not in result.refused]
+        answers = await self._send(to_send, deadline) if to_send else []
+        await self._record(claimed_messages, answers)
 
     # 2. Recheck
 
@@ -334,17 +205,20 @@ class Delivery:
                 refused.add(message.id)
         return RecheckResult(inputs, triggered_campaigns, frozenset(refused))
 
-    async def _refuse(self, channel: str, refused: Sequence[ClaimedMessage], result: RecheckResult) -> None:
+    async def _refuse(self, refused: Sequence[ClaimedMessage], result: RecheckResult) -> None:
         """End refused messages. One that an earlier attempt may have delivered ends as unknown, the others are taken
         back.
         """
-        possibly_sent = [item for item in refused if item.maybe_sent]
-        unknown = [HandoverResult(item.message.id, "unknown") for item in possibly_sent]
-        await self._record(channel, possibly_sent, unknown, of_refused=True)
+        await self._end_as_unknown([item for item in refused if item.maybe_sent])
         surely_unsent = [item for item in refused if not item.maybe_sent]
         evaluations = await _retry_until_written(lambda: self.take_back(surely_unsent, result))
         self._decision_metrics.count_decisions(evaluations)
         self._metrics.record_refusals(evaluations)
+
+    async def _end_as_unknown(self, possibly_sent: Sequence[ClaimedMessage]) -> None:
+        """End messages that an earlier attempt may have delivered and that must not be tried again."""
+        unknown = [HandoverResult(item.message.id, "unknown") for item in possibly_sent]
+        await self._record(possibly_sent, unknown, closes=False)
 
     async def take_back(
         self, claimed_messages: Sequence[ClaimedMessage], result: RecheckResult
@@ -381,54 +255,66 @@ class Delivery:
 
     # 3. Send
 
-    async def _send(self, channel: str, to_send: Sequence[ClaimedMessage], deadline: float) -> list[HandoverResult]:
+    async def _send(self, to_send: Sequence[ClaimedMessage], deadline: float) -> list[HandoverResult]:
         """The adapter's answer for each message. What an adapter raises means that nobody knows what was written."""
-        adapter = self._adapters[channel]
+        name, channel = to_send[0].adapter, to_send[0].message.channel
+        adapter, health = self._adapters.by_name[name], self.health[name]
         for item in to_send:
             self._deadlines.allow(item.message.id, deadline)  # the adapter asks just before each first byte
         started = boot_time()
+        health.start(len(to_send))
+        answers = [HandoverResult(item.message.id, "unknown", detail="cancelled") for item in to_send]
         try:
-            answers = await adapter.send_batch([item.message for item in to_send], self._deadlines)
+            answers = await adapter.send_batch(
+                [item.message for item in to_send], WatchedFirstByte(self._deadlines, health)
+            )
         except Exception as error:  # an adapter's fault must not stop the others
-            log("adapter_raised", level="error", channel=channel, error_class=type(error).__name__)
+            log("adapter_raised", level="error", channel=channel, adapter=name, error_class=type(error).__name__)
             answers = [HandoverResult(item.message.id, "unknown", detail=type(error).__name__) for item in to_send]
         finally:
             for item in to_send:
                 self._deadlines.forget(item.message.id)
-        self._metrics.record_handovers(channel, adapter.name, to_send, answers, boot_time() - started)
+            self._note_health(name, answers, boot_time() - started)
+        self._metrics.record_handovers(channel, name, to_send, answers, boot_time() - started)
         return answers
+
+    def _note_health(self, name: str, answers: Sequence[HandoverResult], seconds: float) -> None:
+        health = self.health[name]
+        before = health.report()
+        health.finish(answers, seconds)
+        after = health.report()
+        self._metrics.record_circuit(name, after.circuit != "closed")
+        if (before.circuit == "closed") != (after.circuit == "closed"):
+            level: Level = "info" if after.circuit == "closed" else "error"
+            log("adapter_circuit", level=level, adapter=name, circuit=after.circuit, cause=after.cause)
 
     # 4. Record
 
     async def _record(
-        self,
-        channel: str,
-        claimed_messages: Sequence[ClaimedMessage],
-        answers: Sequence[HandoverResult],
-        *,
-        of_refused: bool = False,
+        self, claimed_messages: Sequence[ClaimedMessage], answers: Sequence[HandoverResult], *, closes: bool = True
     ) -> None:
-        """Write the answers, and close the handover. `of_refused`: these messages alone end, as unknown, and are not
-        tried again; the others are still to be sent.
+        """Write the answers, and close the handover. Without `closes` these messages alone end, and are not tried
+        again; the others are still to be sent.
         """
         if not claimed_messages:
             return
-        adapter, handover_id = self._adapters[channel], claimed_messages[0].handover_id
+        name, handover_id = claimed_messages[0].adapter, claimed_messages[0].handover_id
+        may_repeat = closes and self._adapters.by_name[name].idempotent
         by_id = {item.message.id: item for item in claimed_messages}
         results = [
             AttemptResult(
                 by_id[answer.message_id].message.customer,
                 by_id[answer.message_id].number,
                 answer,
-                adapter.idempotent and not of_refused,
-                adapter.name,
+                may_repeat,
+                name,
             )
             for answer in answers
         ]
 
         async def write() -> None:
             async with self._database.write() as tx:
-                if await record_results(tx, handover_id, results, self._clock.now(), closes=not of_refused):
+                if await record_results(tx, handover_id, results, self._clock.now(), closes=closes):
                     return
             async with self._database.write() as tx:
                 await record_late_results(tx, results, self._clock.now())

@@ -1,7 +1,9 @@
-"""Delivers messages of the outbox. Each channel has a loop of its own, so that a slow provider holds up only itself.
+"""Delivers messages of the outbox. Each adapter of a channel has a loop of its own, so that a slow provider holds up
+only itself.
 
 Dispatchers divide the outbox by shards, each leased to one of them. They are notified when a process has added rows to
-it (services/kit/db/notifications.py). The steps of a delivery are in `delivery.py`.
+it (services/kit/db/notifications.py). Where a channel has several adapters, one loop more assigns its messages to them
+(`outbox_router.py`). The steps of a delivery are in `delivery.py`.
 """
 
 import asyncio
@@ -15,12 +17,19 @@ from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import sleep_unless_set, wait_for_any
 from services.orchestrator.decisions.message_store import OUTBOX_GROWN
 from services.orchestrator.delivery import store
-from services.orchestrator.delivery.delivery import Delivery, OutboxClaimer
+from services.orchestrator.delivery.adapter_pace import take_places
+from services.orchestrator.delivery.claims import OutboxClaimer
+from services.orchestrator.delivery.delivery import Delivery
+from services.orchestrator.delivery.outbox_router import OutboxRouter
 from services.orchestrator.delivery.recovery import AttemptRecovery
+from services.orchestrator.delivery.routing import OutboxLine
+from services.orchestrator.delivery.store import CLAIM_BATCH_SIZE
 
 RENEW_INTERVAL = 3.0
 """Seconds between two renewals of the leases, which last ten seconds."""
 RECOVERY_INTERVAL = 2.0
+LONGEST_WAIT = 1.0
+"""Seconds after which an adapter that could not have messages is asked about again."""
 
 
 class Dispatcher:
@@ -40,7 +49,14 @@ class Dispatcher:
         self._recovery = recovery
         self._clock = clock
         self._outbox_signal = database.notifications.listen(OUTBOX_GROWN)
+        self._router = OutboxRouter(database, claimer.owner, delivery)
         self._epochs: dict[int, int] = {}
+        self.lines = [
+            OutboxLine(channel, route.adapter, len(routes) > 1)
+            for channel, routes in delivery.adapters.routes.items()
+            for route in routes
+        ]
+        """What is served, each by a loop of its own."""
 
     async def run_until_stopped(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set, then finish what is in flight and give the shards back."""
@@ -49,8 +65,10 @@ class Dispatcher:
             tasks.create_task(self._repeat_step(stop, self._renew_shards, RENEW_INTERVAL))
             tasks.create_task(self._repeat_step(stop, self._recovery.close_overdue, RECOVERY_INTERVAL))
             tasks.create_task(self._repeat_step(stop, self._wake_for_outbox_rows, FALLBACK_INTERVAL))
-            for channel in self._delivery.channels:
-                tasks.create_task(self._serve_channel(channel, stop))
+            for line in self.lines:
+                tasks.create_task(self._serve_line(line, stop))
+            for channel in {line.channel for line in self.lines if line.is_assigned}:
+                tasks.create_task(self._assign_channel(channel, stop))
         try:
             async with self._database.write() as tx:
                 await store.release_leases(tx, self._claimer.owner)
@@ -74,6 +92,7 @@ class Dispatcher:
             epochs = await store.renew_leases(tx, self._claimer.owner, now)
         gained, self._epochs = epochs.keys() - self._epochs.keys(), epochs
         if gained:  # of what is in their outbox, others have been notified
+            await self._router.forget_other_adapters(sorted(gained))
             self._outbox_signal.notify()
 
     async def _run_step(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -88,32 +107,72 @@ class Dispatcher:
             await sleep_unless_set(stop, interval)
 
     async def _wake_for_outbox_rows(self) -> None:
-        """Wake the channels that wait, in case a notification was lost: one look for all of them."""
+        """Wake the loops that wait, in case a notification was lost: one look for all of them."""
         async with self._database.read() as tx:
-            found = await store.has_outbox_rows(tx, self._delivery.channels, sorted(self._epochs))
+            found = await store.has_outbox_rows(tx, self._delivery.adapters.channels, sorted(self._epochs))
         if found:
             self._outbox_signal.notify()
 
-    async def _serve_channel(self, channel: str, stop: asyncio.Event) -> None:
+    async def _assign_channel(self, channel: str, stop: asyncio.Event) -> None:
         while not stop.is_set():
             upcoming = self._outbox_signal.next_event()
             try:
-                done = await self.hand_over_batch(channel)
+                done = await self._router.assign_batch(channel, self._epochs)
             except Transient as error:
                 log("dispatch_waits", level="warning", reason=error.code, detail=error.detail, channel=channel)
                 done = 0
-            if not done:
+            if done:
+                self._outbox_signal.notify()  # the loops of this process; nobody else has these shards
+            else:
                 await wait_for_any(None, upcoming, stop)
 
-    async def hand_over_batch(self, channel: str) -> int:
-        """Claim and deliver the next messages of a channel; returns how many were claimed."""
+    async def _serve_line(self, line: OutboxLine, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            upcoming = self._outbox_signal.next_event()
+            wait: float | None = None
+            try:
+                if self._delivery.health[line.adapter].is_usable:
+                    done, wait = await self._hand_over_places(line)
+                else:
+                    done, wait = await self._router.move_elsewhere(line, self._epochs), LONGEST_WAIT
+                    if done:
+                        self._outbox_signal.notify()
+            except Transient as error:
+                log("dispatch_waits", level="warning", reason=error.code, detail=error.detail, adapter=line.adapter)
+                done = 0
+            if wait is not None:
+                await sleep_unless_set(stop, min(wait, LONGEST_WAIT))
+            elif not done:
+                await wait_for_any(None, upcoming, stop)
+
+    async def _hand_over_places(self, line: OutboxLine) -> tuple[int, float | None]:
+        """Hand over a batch, within the adapter's rate. Returns how many, and how long to wait, if that is known."""
+        room = self._delivery.room(line.adapter, CLAIM_BATCH_SIZE)
+        rate = self._delivery.adapters.rates.get(line.adapter)
+        if rate is None or not await self._has_rows(line):
+            return await self.hand_over_batch(line, room), None
+        now = await self._database.now()
+        async with self._database.write() as tx:
+            places = await take_places(tx, line.adapter, rate, room, now)
+        if not places.taken:
+            return 0, places.wait
+        return await self.hand_over_batch(line, places.taken), None
+
+    async def _has_rows(self, line: OutboxLine) -> bool:
         async with self._database.read() as tx:
-            if not await store.has_outbox_rows(tx, [channel], sorted(self._epochs)):
-                return 0
+            shards = sorted(self._epochs)
+            return bool(await store.next_outbox_rows(tx, line.channel, line.assigned, shards, limit=1))
+
+    async def hand_over_batch(self, line: OutboxLine, limit: int = CLAIM_BATCH_SIZE) -> int:
+        """Claim and deliver the next messages of a line, at most `limit`; returns how many were claimed."""
+        if not await self._has_rows(line):
+            return 0
         deadline = self._delivery.deadline()
         opened = await self._database.now()
         async with self._database.write() as tx:
-            claimed_messages = await self._claimer.claim_messages(tx, channel, self._epochs, self._clock.now(), opened)
+            claimed_messages = await self._claimer.claim_messages(
+                tx, line, self._epochs, limit, self._clock.now(), opened
+            )
         if claimed_messages:
-            await self._delivery.deliver(channel, claimed_messages, deadline)
+            await self._delivery.deliver(claimed_messages, deadline)
         return len(claimed_messages)

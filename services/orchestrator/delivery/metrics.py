@@ -4,39 +4,40 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from schemas.adapter_registry import ADAPTER_REGISTRY
 from schemas.message import HANDOVER_FAULTS, HandoverResult
 from schemas.times import SECOND
 from schemas.vocabulary import CHANNELS
-from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, histogram
+from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, gauge, histogram
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation
 from services.orchestrator.decisions.metrics import MESSAGE_LABELS, StageMetrics
 
 ATTEMPT_OUTCOMES: Final = ("accepted", "throttled", "retryable", "permanent", "timeout", "unknown")
-_ADAPTER_LABELS = {"channel": CHANNELS, "adapter": tuple(ADAPTER_REGISTRY.declarations)}
 _OUTCOME_LABELS = {"accepted": "accepted", "rejected": "permanent"}
 
 
 class DeliveryMetrics:
-    """Attempts to hand messages over, and refusals by rechecks."""
+    """Attempts to hand messages over, the health of adapters, and refusals by rechecks. `adapters`: all names."""
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
+    def __init__(self, registry: Registry, clock: Clock, adapters: Sequence[str]) -> None:
         self._clock = clock
+        by_adapter = {"channel": CHANNELS, "adapter": tuple(adapters)}
         self._stages = StageMetrics(registry)
         description = "Messages that the recheck stopped after their claim"
         self._recheck_refusals = counter(registry, "gate_refusals_total", description, MESSAGE_LABELS)
         self._attempts = counter(
-            registry, "delivery_attempts_total", "Handover attempts", {**_ADAPTER_LABELS, "outcome": ATTEMPT_OUTCOMES}
+            registry, "delivery_attempts_total", "Handover attempts", {**by_adapter, "outcome": ATTEMPT_OUTCOMES}
         )
         self._faults = counter(
             registry,
             "delivery_faults_total",
             "Attempts that a provider refused, where it is known what was wrong",
-            {**_ADAPTER_LABELS, "fault": HANDOVER_FAULTS},
+            {**by_adapter, "fault": HANDOVER_FAULTS},
         )
         description = "Duration of one batch of handovers"
-        self._attempt_seconds = histogram(registry, "delivery_attempt_duration_seconds", description, _ADAPTER_LABELS)
+        self._attempt_seconds = histogram(registry, "delivery_attempt_duration_seconds", description, by_adapter)
+        description = "1 while an adapter gets nothing from this process because it fails or its account is refused"
+        self._circuit_open = gauge(registry, "adapter_circuit_open", description, {"adapter": tuple(adapters)})
         description = "Time from ready to accepted by the provider, intended deferral excluded"
         self._handover_latency = histogram(
             registry, "event_to_handover_seconds", description, MESSAGE_LABELS, buckets=SLOW_BUCKETS
@@ -49,6 +50,10 @@ class DeliveryMetrics:
                 for triggered in request.triggered_campaigns:
                     for channel in triggered.channels[:1]:
                         self._recheck_refusals(channel, triggered.campaign.cls).inc()
+
+    def record_circuit(self, adapter: str, is_open: bool) -> None:
+        """Note whether an adapter gets messages. Its series begins when this process has used it."""
+        self._circuit_open(adapter).set(int(is_open))
 
     def record_handovers(
         self,

@@ -5,15 +5,13 @@ it in two cases: when they have proof that the owner is dead, or when deadline, 
 passed, because by then the owner's own alarm has killed it (see `deadline.py` and docs/protocols/Dispatch.tla).
 """
 
-from collections.abc import Mapping
-
 from schemas.message import HandoverResult
 from schemas.times import SECOND
 from services.kit.db.database import Database, Tx
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock, Instant
 from services.orchestrator.delivery import store
-from services.orchestrator.delivery.adapters.definition import Adapter
+from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.attempts import DISPATCHER_GONE, AttemptResult
 from services.orchestrator.delivery.results import record_results
 
@@ -26,9 +24,7 @@ BATCH_SIZE = 200
 class AttemptRecovery:
     """Finds attempts that their owners cannot end any more. `deadline`, `slack`: seconds, as set for the owners."""
 
-    def __init__(
-        self, database: Database, adapters: Mapping[str, Adapter], clock: Clock, *, deadline: float, slack: float
-    ) -> None:
+    def __init__(self, database: Database, adapters: Adapters, clock: Clock, *, deadline: float, slack: float) -> None:
         self._database = database
         self._adapters = adapters
         self._clock = clock
@@ -58,15 +54,17 @@ class AttemptRecovery:
 
     async def _close(self, tx: Tx, handover_id: int) -> None:
         open_attempts = await store.load_open_attempts(tx, handover_id)
-        results = [
-            AttemptResult(
-                attempt.customer,
-                attempt.number,
-                HandoverResult(attempt.message_id, "unknown", detail=DISPATCHER_GONE, retry_after=0.0),
-                self._adapters[attempt.channel].idempotent if attempt.channel in self._adapters else False,
-                self._adapters[attempt.channel].name if attempt.channel in self._adapters else "",
-            )
-            for attempt in open_attempts
-        ]
+        results: list[AttemptResult] = []
+        for attempt in open_attempts:
+            name = attempt.adapter or self._first_adapter(attempt.channel)
+            adapter = self._adapters.by_name.get(name)
+            answer = HandoverResult(attempt.message_id, "unknown", detail=DISPATCHER_GONE, retry_after=0.0)
+            is_idempotent = adapter is not None and adapter.idempotent
+            results.append(AttemptResult(attempt.customer, attempt.number, answer, is_idempotent, name))
         if await record_results(tx, handover_id, results, self._clock.now()) and open_attempts:
             log("attempts_closed_for_their_owner", level="warning", count=len(open_attempts))
+
+    def _first_adapter(self, channel: str) -> str:
+        """That of handovers which an earlier version has opened: it knew one adapter a channel."""
+        routes = self._adapters.routes.get(channel, ())
+        return routes[0].adapter if routes else ""

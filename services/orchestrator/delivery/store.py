@@ -101,6 +101,10 @@ async def lock_owned_shards(tx: Tx, owner: str, epochs: Mapping[int, int]) -> se
 # The outbox and claims.
 
 
+# A row of the outbox may name an adapter, where a channel has several: then that one's messages wait in its own line,
+# and hold up nobody else. What nobody has chosen an adapter for yet has none.
+
+
 async def has_outbox_rows(tx: Tx, channels: Iterable[str], shards: Sequence[int]) -> bool:
     """Whether the outbox holds anything of these channels for these shards. It costs less than an attempt to claim.
 
@@ -115,16 +119,50 @@ async def has_outbox_rows(tx: Tx, channels: Iterable[str], shards: Sequence[int]
     return row is not None
 
 
-async def next_outbox_rows(tx: Tx, channel: str, shards: Sequence[int]) -> Sequence[Row[Any]]:
-    """The next rows of these shards in order: `seq`, `message_id`, `customer`."""
-    if not shards:
+async def next_outbox_rows(
+    tx: Tx, channel: str, adapter: str | None, shards: Sequence[int], *, after: int = 0, limit: int = CLAIM_BATCH_SIZE
+) -> Sequence[Row[Any]]:
+    """The next rows of these shards in order, for an adapter or without one: `seq`, `message_id`, `customer`."""
+    if not shards or limit <= 0:
         return []
     return await tx.rows(
         f"SELECT seq, message_id, customer FROM outbox WHERE {tx.in_list('shard', 'shards', 'bigint')} "
-        f"AND channel = :channel ORDER BY seq LIMIT {CLAIM_BATCH_SIZE}",
+        f"AND channel = :channel AND {_of_adapter(adapter)} AND seq > :after ORDER BY seq LIMIT :limit",
         shards=tx.list_parameter(shards),
         channel=channel,
+        after=after,
+        limit=limit,
+        **({} if adapter is None else {"adapter": adapter}),
     )
+
+
+def _of_adapter(adapter: str | None) -> str:
+    return "adapter IS NULL" if adapter is None else "adapter = :adapter"
+
+
+_ASSIGNED_COLUMN_TYPES = {"seq": "bigint", "adapter": "text"}
+
+
+async def assign_outbox_rows(tx: Tx, adapters: Mapping[int, str]) -> None:
+    """Write which adapter rows of the outbox wait for: `seq` to its name."""
+    if adapters:
+        await tx.execute(
+            "UPDATE outbox SET adapter = a.adapter "
+            f"FROM {tx.table_parameter('a', _ASSIGNED_COLUMN_TYPES)} WHERE outbox.seq = a.seq",
+            **tx.bind_table_parameter("a", _ASSIGNED_COLUMN_TYPES, list(adapters.items())),
+        )
+
+
+async def forget_other_adapters(tx: Tx, channel: str, known: Sequence[str], shards: Sequence[int]) -> None:
+    """Let rows that wait for an adapter which does not serve the channel any more be assigned again."""
+    if shards:
+        await tx.execute(
+            f"UPDATE outbox SET adapter = NULL WHERE {tx.in_list('shard', 'shards', 'bigint')} AND channel = :channel "
+            f"AND adapter IS NOT NULL AND NOT {tx.in_list('adapter', 'known')}",
+            shards=tx.list_parameter(shards),
+            known=tx.list_parameter(known),
+            channel=channel,
+        )
 
 
 async def delete_outbox_rows(tx: Tx, rows: Sequence[Row[Any]]) -> None:
@@ -143,13 +181,15 @@ class PendingMessage(msgspec.Struct, frozen=True):
     attempts: int
     maybe_sent: bool
     ready_at: Instant
+    last_adapter: str | None
+    """The adapter of the attempt before this one."""
 
 
 async def load_pending_messages(tx: Tx, ids: Sequence[str]) -> dict[str, PendingMessage]:
     """Those of the messages that are ready to be handed over, by id."""
     rows = await tx.rows(
         "SELECT m.message_id, m.customer, m.campaign, m.version, m.channel, m.cls, m.to_address, m.content, "
-        "m.event_source, m.event_id, m.locale, m.topic, m.since, m.attempts, m.maybe_sent, m.updated "
+        "m.event_source, m.event_id, m.locale, m.topic, m.since, m.attempts, m.maybe_sent, m.updated, m.adapter "
         f"FROM message m WHERE m.state = 'pending' AND {tx.in_list('m.message_id', 'ids')}",
         ids=tx.list_parameter(ids),
     )
@@ -160,23 +200,24 @@ async def load_pending_messages(tx: Tx, ids: Sequence[str]) -> dict[str, Pending
                 *(msgspec.json.decode(row.content, type=dict[str, str]), row.event_source, row.event_id),
                 *(row.locale, row.topic),
             ),
-            *(row.since, row.attempts, bool(row.maybe_sent), row.updated),
+            *(row.since, row.attempts, bool(row.maybe_sent), row.updated, row.adapter),
         )
         for row in rows
     }
 
 
 async def open_handover(
-    tx: Tx, channel: str, owner: str, messages: Sequence[str], now: Instant, opened: Instant
+    tx: Tx, channel: str, adapter: str, owner: str, messages: Sequence[str], now: Instant, opened: Instant
 ) -> int:
-    """Write that the owner claims these messages together; returns the handover's id.
+    """Write that the owner claims these messages together, for one adapter; returns the handover's id.
 
     `now` is the ledger's time, `opened` the database's time.
     """
     row = await tx.row(
-        "INSERT INTO handover (channel, owner, claimed_at, opened, messages) "
-        "VALUES (:channel, :owner, :now, :opened, :messages) RETURNING handover_id",
+        "INSERT INTO handover (channel, adapter, owner, claimed_at, opened, messages) "
+        "VALUES (:channel, :adapter, :owner, :now, :opened, :messages) RETURNING handover_id",
         channel=channel,
+        adapter=adapter,
         owner=owner,
         now=now,
         opened=opened,
@@ -229,11 +270,9 @@ async def close_handover(tx: Tx, handover_id: int, accepted: Sequence[AttemptRes
     }
     return (
         await tx.execute(
-            "UPDATE handover SET closed_at = :now, adapter = :adapter, results = :results "
-            "WHERE handover_id = :id AND closed_at IS NULL",
+            "UPDATE handover SET closed_at = :now, results = :results WHERE handover_id = :id AND closed_at IS NULL",
             id=handover_id,
             now=now,
-            adapter=accepted[0].adapter if accepted else None,
             results=msgspec.json.encode(said).decode() if said else None,
         )
         == 1
@@ -284,7 +323,8 @@ async def find_overdue_handovers(tx: Tx, opened_before: Instant, limit: int) -> 
 async def load_open_attempts(tx: Tx, handover_id: int) -> list[OpenAttempt]:
     """The attempts of a handover that have not ended."""
     rows = await tx.rows(
-        "SELECT message_id, customer, channel, attempts FROM open_attempt WHERE handover_id = :id ORDER BY message_id",
+        "SELECT a.message_id, a.customer, a.channel, a.attempts, h.adapter FROM open_attempt a "
+        "JOIN handover h ON h.handover_id = a.handover_id WHERE a.handover_id = :id ORDER BY a.message_id",
         id=handover_id,
     )
     return [OpenAttempt._make(row) for row in rows]

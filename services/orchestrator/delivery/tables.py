@@ -60,6 +60,11 @@ def _dispatcher() -> list[Column[Any]]:
     return [Column("owner", Text, primary_key=True), time_column("expires")]
 
 
+def _adapter_pace() -> list[Column[Any]]:
+    """`free_at`: when the next message of an adapter with a rate may go, in the database's time."""
+    return [Column("adapter", Text, primary_key=True), time_column("free_at")]
+
+
 TABLES: dict[str, Columns] = {
     "attempt": _attempt,
     "shard_lease": _shard_lease,
@@ -73,6 +78,22 @@ INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {
 HANDOVER_TABLES: dict[str, Columns] = {"handover": _handover}
 """Made by step 0020, for new databases too."""
 OPEN_HANDOVERS_INDEX: Final = "CREATE INDEX handover_open ON handover (opened) WHERE closed_at IS NULL"
+
+
+def _adapter_trouble() -> list[Column[Any]]:
+    """What a process has seen of an adapter that gets nothing, or less, from it. `until`: when it is tried again."""
+    return [
+        Column("adapter", Text, primary_key=True),
+        Column("owner", Text, primary_key=True),
+        text_column("circuit"),
+        text_column("cause"),
+        time_column("until"),
+        time_column("noted"),
+    ]
+
+
+ADAPTER_TABLES: dict[str, Columns] = {"adapter_pace": _adapter_pace, "adapter_trouble": _adapter_trouble}
+"""Made by step 0025, for new databases too."""
 
 _SAME: Final = (
     *("message_id", "customer", "campaign", "version", "policy_version", "channel", "cls", "intent", "topic"),

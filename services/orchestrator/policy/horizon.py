@@ -5,8 +5,13 @@ from collections.abc import Iterable
 from schemas.times import Instant
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
-from services.orchestrator.policy.ledger import BEGINNING_OF_TIME
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Ledger
 from services.orchestrator.policy.time_zones import LONGEST_PERIOD
+
+MAX_UNTRIMMED_CONTACTS = 64
+"""A ledger with more contacts than this drops those that no rule can look back at any more."""
+TRIMMED_PART = 8
+"""But only when they are an eighth of it or more: dropping decodes every contact, which costs more than a decision."""
 
 
 def look_back_start(policy: CompiledPolicy, campaigns: Iterable[CompiledCampaign], now: Instant) -> Instant:
@@ -32,3 +37,11 @@ def look_back_span(policy: CompiledPolicy, campaigns: Iterable[CompiledCampaign]
             return None
         longest = max(longest, campaign.reentry_every or 0)
     return longest
+
+
+def trim_ledger(ledger: Ledger, complete_since: Instant) -> Ledger:
+    """Returns the ledger without what no rule looks at, if it is long and enough of it is that old."""
+    count = len(ledger)
+    if count <= MAX_UNTRIMMED_CONTACTS or ledger.row_at(count // TRIMMED_PART).at >= complete_since:
+        return ledger  # rows are in the order of time
+    return ledger.forget(complete_since)

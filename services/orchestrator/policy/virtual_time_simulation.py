@@ -22,12 +22,11 @@ from schemas.times import Instant
 from schemas.vocabulary import Outcome
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import DecideResult, PlannedMessage, decide
-from services.orchestrator.policy.horizon import look_back_span
+from services.orchestrator.policy.horizon import look_back_span, trim_ledger
 from services.orchestrator.policy.ledger import Contact, Ledger, message_id_bytes
 from services.orchestrator.policy.match import Catalogue, TriggeredCampaign, match_campaigns
 from services.orchestrator.policy.rank import Rank, make_rank
 
-_FORGET_ABOVE = 64
 MAX_NAMED_EVENTS = 100
 """Of so many events with problems the problems are kept; of all, the number."""
 
@@ -252,8 +251,8 @@ class Simulator:
     def _apply_result(self, customer: _CustomerState, result: DecideResult, now: Instant) -> None:
         self._decisions += result.decisions
         customer.ledger = result.ledger
-        if self._look_back is not None and len(result.ledger) > _FORGET_ABOVE:
-            customer.ledger = result.ledger.forget(now - self._look_back)
+        if self._look_back is not None:
+            customer.ledger = trim_ledger(result.ledger, now - self._look_back)
         for planned in result.planned:
             if planned.outcome is Outcome.DEFER:
                 at = planned.parked.wake_at if planned.parked is not None else planned.until

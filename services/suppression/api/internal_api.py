@@ -207,6 +207,23 @@ def internal_routes(
 ) -> APIRouter:
     """/internal/suppression/..."""
     routes = APIRouter(dependencies=[service_only()], include_in_schema=False)
+    _add_fact_routes(routes, facts)
+    _add_erasure_routes(routes, facts, database, clock)
+    _add_hold_routes(routes, database, clock)
+
+    @routes.post(SITUATIONS_PATH)
+    async def put_situations(request: Request) -> Response:
+        payload = await internal_api.read_request(request, PolicySituations)
+        validate_situations(payload, compile_condition)
+        async with database.write() as tx:
+            await situation_store.set_active_situations(tx, payload.policy_version, payload.situations, clock.now())
+        return internal_api.respond(Acknowledgement())
+
+    return routes
+
+
+def _add_fact_routes(routes: APIRouter, facts: FactsEndpoint) -> None:
+    """Facts of now, of a time, as they were recorded, and what has changed."""
 
     @routes.post(SUPPRESSION_FACTS_PATH)
     async def get_facts(request: Request) -> Response:
@@ -232,6 +249,10 @@ def internal_routes(
             await facts.get_recorded_facts(await internal_api.read_request(request, SuppressionHistoryRequest))
         )
 
+
+def _add_erasure_routes(routes: APIRouter, facts: FactsEndpoint, database: Database, clock: Clock) -> None:
+    """How far erasures are, and the addresses that stay blocked after them."""
+
     @routes.post(SUPPRESSION_ERASURES_PATH)
     async def list_erasures(request: Request) -> Response:
         payload = await internal_api.read_request(request, ErasuresRequest)
@@ -246,6 +267,10 @@ def internal_routes(
         async with database.write() as tx:
             await block_addresses(tx, payload.pseudonym, payload.hashes, new_entry_id(now), now)
         return internal_api.respond(Acknowledgement())
+
+
+def _add_hold_routes(routes: APIRouter, database: Database, clock: Clock) -> None:
+    """Incident holds: those of now, their ends and records, and the lifting of one."""
 
     @routes.post(HOLDS_PATH)
     @routes.get(HOLDS_PATH)
@@ -275,16 +300,6 @@ def internal_routes(
         if lifted:
             log("hold_lifted", hold_key=payload.key, rate=payload.rate, via="console")
         return internal_api.respond(LiftedHold(records[0] if records else None))
-
-    @routes.post(SITUATIONS_PATH)
-    async def put_situations(request: Request) -> Response:
-        payload = await internal_api.read_request(request, PolicySituations)
-        validate_situations(payload, compile_condition)
-        async with database.write() as tx:
-            await situation_store.set_active_situations(tx, payload.policy_version, payload.situations, clock.now())
-        return internal_api.respond(Acknowledgement())
-
-    return routes
 
 
 def validate_situations(payload: PolicySituations, compile_condition: CompileCondition) -> None:

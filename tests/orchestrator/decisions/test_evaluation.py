@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from schemas.decision import Decision, to_document
 from schemas.facts import SuppressionEntry
@@ -10,7 +11,6 @@ from schemas.message import Message
 from schemas.times import HOUR, MINUTE
 from services.orchestrator.decisions.evaluation import (
     LIVE,
-    MAX_UNTRIMMED_CONTACTS,
     RELEASE_PLAN,
     REPLAY_TAKEN_BACK,
     TAKEN_BACK,
@@ -22,6 +22,7 @@ from services.orchestrator.decisions.evaluation import (
 from services.orchestrator.decisions.store import EMPTY_LEDGER, VersionedLedger
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
+from services.orchestrator.policy.horizon import MAX_UNTRIMMED_CONTACTS
 from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
 from services.template import RenderError
@@ -139,3 +140,14 @@ def test_a_long_ledger_drops_what_no_rule_looks_back_at() -> None:
     request = EvaluationRequest(triggered_campaigns=(touch(),))
     found = evaluate_customer("c-1", facts(), [request], VersionedLedger(1, many), NOW, NOW - HOUR, rendered)
     assert (len(found.ledger), found.ledger.complete_from) == (1, NOW - HOUR)
+
+
+@pytest.mark.parametrize("old", [0, 1, 8, 9, 40])
+def test_a_long_ledger_is_trimmed_only_when_an_eighth_of_it_is_old(old: int) -> None:
+    recent = MAX_UNTRIMMED_CONTACTS - old
+    many = [contact(f"01 00:{n:02}") for n in range(old)]
+    many += [contact(f"02 09:{n % 60:02}", event_id=f"e-{n}") for n in range(recent)]
+    request = EvaluationRequest(triggered_campaigns=(touch(),))
+    found = evaluate_customer("c-1", facts(), [request], VersionedLedger(1, ledger(*many)), NOW, NOW - HOUR, rendered)
+    assert len(found.ledger) == (recent + 1 if old >= 9 else MAX_UNTRIMMED_CONTACTS + 1)
+    assert (found.ledger.complete_from == NOW - HOUR) is (old >= 9)

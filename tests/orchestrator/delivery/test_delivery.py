@@ -19,6 +19,7 @@ from services.orchestrator.decisions.evaluation import ClaimedMessage
 from services.orchestrator.delivery.attempts import AttemptResult
 from services.orchestrator.delivery.delivery import Delivery
 from services.orchestrator.delivery.results import record_results
+from services.orchestrator.delivery.store import CLAIM_BATCH_SIZE
 from services.orchestrator.policy.ledger import Ledger
 from tests.support.fresh_databases import migrate
 from tests.support.worker_crew import TOPIC, Crew, crew, record
@@ -52,7 +53,8 @@ async def claim_from_outbox(us: Crew, *events: tuple[str, str]) -> list[ClaimedM
     dispatcher = us.workers[0].dispatcher
     async with us.database.write() as tx:
         now = us.clock.now()
-        return await dispatcher._claimer.claim_messages(tx, "push", dispatcher._epochs, now, await us.database.now())
+        claimer, line, opened = dispatcher._claimer, dispatcher.lines[0], await us.database.now()
+        return await claimer.claim_messages(tx, line, dispatcher._epochs, CLAIM_BATCH_SIZE, now, opened)
 
 
 async def states(us: Crew) -> list[str]:

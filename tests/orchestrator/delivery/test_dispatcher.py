@@ -32,24 +32,24 @@ async def rows(us: Crew, sql: str) -> list[tuple[Any, ...]]:
 
 
 async def test_an_empty_outbox_claims_nothing(us: Crew) -> None:
-    assert await us.workers[0].dispatcher.hand_over_batch("push") == 0
+    assert await us.workers[0].hand_over() == 0
 
 
 async def test_what_lies_in_the_outbox_is_delivered_in_its_order(us: Crew) -> None:
     for name in ("a", "b", "c"):
         await us.workers[0].decide(record(name, f"of-{name}", "low", us.clock.now()))
-    assert await us.workers[0].dispatcher.hand_over_batch("push") == 3
+    assert await us.workers[0].hand_over() == 3
     assert list(us.provider.taken) == ["a", "b", "c"]
     assert await rows(us, "SELECT DISTINCT state FROM tracked_message") == [("accepted",)]
     assert await rows(us, "SELECT seq FROM outbox") == []
-    assert await us.workers[0].dispatcher.hand_over_batch("push") == 0
+    assert await us.workers[0].hand_over() == 0
 
 
 async def test_a_row_whose_message_is_no_longer_pending_is_cleared_away(us: Crew) -> None:
     await us.workers[0].decide(record("a", "e-1", "low", us.clock.now()))
     async with us.database.write() as tx:
         await tx.execute("UPDATE message SET state = 'suppressed'")
-    assert await us.workers[0].dispatcher.hand_over_batch("push") == 0
+    assert await us.workers[0].hand_over() == 0
     assert await rows(us, "SELECT seq FROM outbox") == []
     assert us.provider.taken == {}
 
@@ -71,6 +71,6 @@ async def test_once_stopped_what_is_claimed_is_given_back_to_be_tried_again(us: 
     worker = us.workers[0]
     await worker.decide(record("a", "e-1", "low", us.clock.now()))
     worker.dispatcher._delivery.refuse_new()
-    assert await worker.dispatcher.hand_over_batch("push") == 1
+    assert await worker.hand_over() == 1
     assert await rows(us, "SELECT state, detail FROM tracked_message") == [("retry", "no_facts")]
     assert us.provider.taken == {}

@@ -49,7 +49,7 @@ async def claimed(database: Database, number: int = 1, opened: int = 7, **change
     """One message with an open attempt of this number; returns its handover."""
     async with database.write() as tx:
         await keep_message(tx, OF, state="pending", attempts=number - 1, adapter=None, **changes)
-        return await claim(tx, ID, opened=opened)
+        return await claim(tx, ID, adapter="webhook", opened=opened)
 
 
 def result(outcome: HandoverOutcome, number: int = 1, detail: str | None = None) -> AttemptResult:
@@ -150,7 +150,7 @@ async def test_overdue_handovers_are_found_by_the_database_s_time(database: Data
         assert await store.find_overdue_handovers(tx, 99, 10) == []
         assert await store.find_overdue_handovers(tx, 100, 10) == [handover_id]
         assert await store.find_overdue_handovers(tx, 100, 0) == []
-        assert await store.load_open_attempts(tx, handover_id) == [OpenAttempt(ID, "c-1", "sms", 1)]
+        assert await store.load_open_attempts(tx, handover_id) == [OpenAttempt(ID, "c-1", "sms", 1, "webhook")]
         await store.close_handover(tx, handover_id, [], NOON)
         assert await store.find_overdue_handovers(tx, 100, 10) == []
         assert await store.load_open_attempts(tx, handover_id) == []
@@ -162,11 +162,11 @@ async def test_the_outbox_is_read_by_shard_channel_and_order(database: Database)
         await tx.bulk_insert("outbox", ("shard", "channel", "message_id", "customer"), rows)
         assert await store.has_outbox_rows(tx, ["push", "sms"], [2])
         assert not await store.has_outbox_rows(tx, ["push"], [2, 3])
-        assert await store.next_outbox_rows(tx, "sms", []) == []
-        found = await store.next_outbox_rows(tx, "sms", [1])
+        assert await store.next_outbox_rows(tx, "sms", None, []) == []
+        found = await store.next_outbox_rows(tx, "sms", None, [1])
         assert [row.message_id for row in found] == ["m-1", "m-4"]
         await store.delete_outbox_rows(tx, found)
-        assert [row.message_id for row in await store.next_outbox_rows(tx, "sms", [1, 2])] == ["m-2"]
+        assert [row.message_id for row in await store.next_outbox_rows(tx, "sms", None, [1, 2])] == ["m-2"]
 
 
 async def leases(database: Database, owner: str, now: int) -> dict[int, int]:

@@ -9,30 +9,44 @@ from services.kit.db.database import Database
 from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import SettingsError
+from services.orchestrator.adapter_settings import RouteSettings, parse_rates
 from services.orchestrator.delivery.adapters.definition import Adapter, AdapterContext
+from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.settings import OrchestratorSettings
 
 
-def build_adapters(settings: OrchestratorSettings, database: Database, clock: Clock) -> Mapping[str, Adapter]:
-    """The adapter of each channel that can send. Raises SettingsError for an unknown or unfinished one."""
-    adapters: dict[str, Adapter] = {}
-    by_channel: dict[str, Adapter] = {}
-    for channel, id in settings.adapters.items():
-        if id == OFF:
-            continue
-        if id not in ADAPTER_REGISTRY.declarations:
-            raise SettingsError(f"{_setting_of(channel)}: there is no adapter `{id}`: use {adapter_choices()}")
-        if not ADAPTER_REGISTRY.declarations[id].serves(channel):
-            raise SettingsError(f"{_setting_of(channel)}: the adapter `{id}` does not serve this channel")
-        if id not in adapters:
-            adapters[id] = _create_adapter(id, settings, database, clock)
-        by_channel[channel] = adapters[id]
-    return by_channel
+def build_adapters(settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapters:
+    """The adapters that the settings name. Raises SettingsError for an unknown or unfinished one."""
+    by_name: dict[str, Adapter] = {}
+    routes: dict[str, tuple[RouteSettings, ...]] = {}
+    for channel in settings.adapters:
+        for route in settings.routes_of(channel):
+            kind = settings.kind_of(route.adapter)
+            if kind is None:
+                names = adapter_choices() if settings.accounts is None else ", ".join((*settings.adapter_names, OFF))
+                raise SettingsError(f"{_setting_of(channel)}: there is no adapter `{route.adapter}`: use {names}")
+            if not ADAPTER_REGISTRY.declarations[kind].serves(channel):
+                raise SettingsError(
+                    f"{_setting_of(channel)}: the adapter `{route.adapter}` does not serve this channel"
+                )
+            if route.adapter not in by_name:
+                by_name[route.adapter] = _create_adapter(route.adapter, kind, settings, database, clock)
+        if used := settings.routes_of(channel):
+            routes[channel] = used
+    return Adapters(by_name, routes, _known_rates(settings))
 
 
-def keep_all_messages(adapters: Mapping[str, Adapter]) -> bool:
+def _known_rates(settings: OrchestratorSettings) -> Mapping[str, float]:
+    rates = parse_rates(settings.dispatch.rates)
+    for name in rates:
+        if name not in settings.adapter_names:
+            raise SettingsError(f"TACTFUL_DISPATCH__RATES: there is no adapter `{name}`")
+    return rates
+
+
+def keep_all_messages(settings: OrchestratorSettings) -> bool:
     """Whether every message is kept in this installation for people to look at, and none is sent."""
-    return all(ADAPTER_REGISTRY.declarations[each.name].destination == "inbox" for each in adapters.values())
+    return not any(settings.leaves_installation(channel) for channel in settings.adapters)
 
 
 def create_adapter_routes(database: Database) -> list[APIRouter]:
@@ -45,10 +59,16 @@ def _setting_of(channel: str) -> str:
     return f"TACTFUL_ADAPTERS__{channel.upper()}"
 
 
-def _create_adapter(id: str, settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapter:
-    if ADAPTER_REGISTRY.declarations[id].sends_mail and not settings.mail.has_sender:
+def _create_adapter(name: str, kind: str, settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapter:
+    if ADAPTER_REGISTRY.declarations[kind].sends_mail and not settings.mail.has_sender:
         raise SettingsError("TACTFUL_MAIL__FROM_ADDRESS is not set, and mails need a sender")
     outbound = OutboundGuard(parse_networks(settings.outbound.networks))
-    context = AdapterContext(getattr(settings, id), settings.dispatch.timeout, database, clock, outbound, settings.mail)
-    adapter: Adapter = ADAPTER_REGISTRY.load_module(id, "adapter").create_adapter(context)
+    own = settings.settings_of(name)
+    context = AdapterContext(own, settings.dispatch.timeout, database, clock, outbound, settings.mail)
+    try:
+        adapter: Adapter = ADAPTER_REGISTRY.load_module(kind, "adapter").create_adapter(context)
+    except SettingsError as error:
+        if name == kind:
+            raise
+        raise SettingsError(f"TACTFUL_ACCOUNTS: {name}: {error}") from None
     return adapter

@@ -45,9 +45,9 @@ def receipt_routes(
     """The route of all adapters whose providers send receipts."""
     routes = APIRouter(prefix="/v1/receipts", tags=["receipts"])
     readers: dict[str, ReceiptReader] = {
-        id: ADAPTER_REGISTRY.load_module(id, "receipts").read_receipts
-        for id, declaration in ADAPTER_REGISTRY.declarations.items()
-        if declaration.has_receipts
+        name: ADAPTER_REGISTRY.load_module(kind, "receipts").read_receipts
+        for name in settings.adapter_names
+        if (kind := settings.kind_of(name)) and ADAPTER_REGISTRY.declarations[kind].has_receipts
     }
 
     own_answers = [each.receipt_answer for each in ADAPTER_REGISTRY.declarations.values()]
@@ -67,12 +67,12 @@ def receipt_routes(
         headers, url = _plain(request.headers), request.url
         received = ReceiptRequest(headers, dict(request.query_params), body, clock.now(), url.query)
         try:
-            statements = reader(getattr(settings, adapter), received)
+            statements = reader(settings.settings_of(adapter), received)
         except Permanent:
             metrics.record_refused(adapter)
             raise
         taken = await intake.take(adapter, statements)
-        answer = ADAPTER_REGISTRY.declarations[adapter].receipt_answer
+        answer = ADAPTER_REGISTRY.declarations[settings.kind_of(adapter) or adapter].receipt_answer
         if answer is not None:
             return Response(answer[1], media_type=answer[0])
         return ReceiptCounts(new=taken.new, repeated=taken.repeated, unknown=taken.unknown)

@@ -1,35 +1,36 @@
 """Metrics of receipts. Label sets are closed."""
 
-from schemas.adapter_registry import ADAPTER_REGISTRY
+from collections.abc import Sequence
+
 from schemas.receipt import RECEIPT_KINDS
 from schemas.vocabulary import CHANNELS
 from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, histogram
 
-_ADAPTERS = {"adapter": tuple(ADAPTER_REGISTRY.declarations)}
 _NOT_TAKEN = ("repeated", "unknown_message", "refused")
 
 
 class ReceiptMetrics:
-    """Receipts that were taken, and those that change nothing."""
+    """Receipts that were taken, and those that change nothing. `adapters`: all names."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, adapters: Sequence[str]) -> None:
+        by_adapter = {"adapter": tuple(adapters)}
         self._taken = counter(
             registry,
             "deliveries_total",
             "What providers said about messages, each statement once",
-            {"channel": CHANNELS, **_ADAPTERS, "kind": RECEIPT_KINDS},
+            {"channel": CHANNELS, **by_adapter, "kind": RECEIPT_KINDS},
         )
         self._others = counter(
             registry,
             "receipts_without_effect_total",
             "Receipts that change nothing: repeated, about unknown messages, or refused for their signature or form",
-            {**_ADAPTERS, "cause": _NOT_TAKEN},
+            {**by_adapter, "cause": _NOT_TAKEN},
         )
         self._delay = histogram(
             registry,
             "delivery_receipt_delay_seconds",
             "Time from handover to what the provider says",
-            {"channel": CHANNELS, **_ADAPTERS},
+            {"channel": CHANNELS, **by_adapter},
             buckets=SLOW_BUCKETS,
         )
 

@@ -29,7 +29,7 @@ LAST_MESSAGE: Final = (
     "WHERE channel = '{channel}' AND to_address = :address AND attempts > 0 AND event_source <> :erased "
     "ORDER BY created DESC, message_id LIMIT 1"
 )
-"""The channel stands in the statement itself, or the partial index (migration 0024) would not be used."""
+"""The channel stands in the statement itself, or the partial index (migration 0026) would not be used."""
 LIFTS: Final[Literal["lift"]] = "lift"
 """What `suppresses` says of a reply that takes back the entry of an earlier one."""
 RECEIPTS_TAKEN: Final = "receipts_taken"

@@ -8,8 +8,8 @@ from sqlalchemy import inspect
 
 from services.orchestrator.delivery.receipts.tables import reply_columns
 
-revision = "0024"
-down_revision = "0023"
+revision = "0026"
+down_revision = "0025"
 
 
 def upgrade() -> None:

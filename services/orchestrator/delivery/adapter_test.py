@@ -1,0 +1,71 @@
+"""Sends one test message by an adapter, past all rules: for whoever tries the adapter, no contact, not stored."""
+
+import secrets
+from time import monotonic
+from typing import Final, NamedTuple
+
+from schemas.address_kinds import BadAddress
+from schemas.addresses import canonical_address
+from schemas.message import HandoverResult, Message
+from services.kit.errors import Invalid, NotFound, Problem
+from services.orchestrator.delivery.adapters.installed import Adapters
+from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
+from services.orchestrator.settings import OrchestratorSettings
+
+TEST_NAME: Final = "tactful-test"
+"""Customer and campaign of test messages."""
+_TEXT: Final = "This is a test message of Tactful."
+
+
+class AdapterTestOutcome(NamedTuple):
+    """What the adapter said, on which channel, and after how many seconds."""
+
+    channel: str
+    result: HandoverResult
+    seconds: float
+
+
+class _NoDeadline:
+    """Nobody waits for the end of a test: an opt-out does not concern it."""
+
+    def before(self, message_id: str) -> None:
+        """May begin."""
+
+    def after(self, message_id: str) -> None:
+        """Has begun."""
+
+
+async def send_test_message(
+    adapters: Adapters, settings: OrchestratorSettings, name: str, to: str, channel: str | None
+) -> AdapterTestOutcome:
+    """Send a test message to an address. `channel`: needed where the adapter serves several.
+
+    Raises NotFound for an adapter that serves nothing, Invalid for a channel or an address that it cannot serve.
+    """
+    served = [each for each, routes in adapters.routes.items() if name in [route.adapter for route in routes]]
+    if not served:
+        raise NotFound(f"no adapter `{name[:40]}` serves a channel: use {', '.join(adapters.by_name)}")
+    if channel is None and len(served) == 1:
+        channel = served[0]
+    if channel not in served:
+        problem = Problem("/channel", "unknown_channel", f"use {', '.join(served)}")
+        raise Invalid(f"say which channel of {name} to test", errors=[problem])
+    message = _compose(settings, to, channel)
+    started = monotonic()
+    (result,) = await adapters.by_name[name].send_batch([message], _NoDeadline())
+    return AdapterTestOutcome(channel, result, monotonic() - started)
+
+
+def _compose(settings: OrchestratorSettings, to: str, channel: str) -> Message:
+    try:
+        address = canonical_address(channel, to, settings.region)
+    except BadAddress as error:
+        problem = Problem("/to", error.code, f"{error.problem}: {error.remedy}")
+        raise Invalid("the address cannot be used", errors=[problem]) from None
+    links = dict.fromkeys(("unsubscribe", "preferences"), settings.web.public_url)
+    context = {"customer": {"id": _TEXT, "traits": {}, "locale": None}, "links": links}
+    definition = CHANNELS_BY_ID[channel]
+    content = definition.render(definition.compile_templates(definition.sample_content), context, False)
+    id = f"msg_{secrets.token_hex(16)}"
+    source = "/tactful/test"
+    return Message(id, TEST_NAME, TEST_NAME, 1, channel, "transactional", address, content, source, id)

@@ -1,0 +1,31 @@
+"""The adapters of an installation, as delivery uses them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.orchestrator.adapter_settings import RouteSettings
+from services.orchestrator.delivery.adapters.definition import Adapter
+from services.orchestrator.delivery.routing import Routes
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The adapters of this installation: by name, and which of them serve a channel.
+
+    `rates`: how many messages a second one of them may get, where that is set.
+    """
+
+    by_name: Mapping[str, Adapter]
+    routes: Routes
+    rates: Mapping[str, float]
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels that can send."""
+        return frozenset(self.routes)
+
+    @classmethod
+    def one_each(cls, by_channel: Mapping[str, Adapter]) -> "Adapters":
+        """One adapter for each channel."""
+        routes = {channel: (RouteSettings(adapter=adapter.name),) for channel, adapter in by_channel.items()}
+        return cls({adapter.name: adapter for adapter in by_channel.values()}, routes, {})

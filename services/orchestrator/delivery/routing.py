@@ -1,0 +1,92 @@
+"""Chooses the adapter of a message among those of its channel. Pure.
+
+The choice depends on the message's id alone while the same adapters can serve: a message that is tried again goes to
+the same adapter, and the shares follow the weights.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import phonenumbers
+
+from schemas.message import Message
+from services.orchestrator.adapter_settings import RouteSettings
+
+Routes = Mapping[str, Sequence[RouteSettings]]
+"""The adapters of each channel that can send."""
+
+
+class AdapterChoice(NamedTuple):
+    """The adapter of a message, and whether it may have it now; otherwise the message waits for it."""
+
+    adapter: str
+    is_usable: bool
+
+
+class OutboxLine(NamedTuple):
+    """Messages of the outbox that one adapter serves: those of its channel, or of them those assigned to it."""
+
+    channel: str
+    adapter: str
+    is_assigned: bool
+
+    @property
+    def assigned(self) -> str | None:
+        """What its rows have in the column `adapter`."""
+        return self.adapter if self.is_assigned else None
+
+
+def choose_adapter(
+    routes: Sequence[RouteSettings], message: Message, is_usable: Callable[[str], bool], share: Callable[[str], float]
+) -> AdapterChoice:
+    """The adapter for a message. `routes`: those of its channel; one at least has no conditions.
+
+    Adapters whose conditions the message meets come before those without conditions, and those with a weight before
+    those that stand by. `is_usable` and `share` say of an adapter whether it can serve, and how much of its weight
+    counts (0 to 1).
+    """
+    if len(routes) == 1:
+        return AdapterChoice(routes[0].adapter, is_usable(routes[0].adapter))
+    own = [route for route in routes if route.has_conditions and meets_conditions(route, message)]
+    for group in (own, [route for route in routes if not route.has_conditions]):
+        usable = [route for route in group if is_usable(route.adapter)]
+        serving = [route for route in usable if route.weight]
+        if serving:
+            weights = [route.weight * share(route.adapter) for route in serving]
+            return AdapterChoice(_draw(serving, weights, message.id), True)
+        if usable:
+            return AdapterChoice(usable[0].adapter, True)
+    group = [route for route in own if route.weight] or own or [route for route in routes if not route.has_conditions]
+    serving = [route for route in group if route.weight] or group
+    return AdapterChoice(_draw(serving, [max(route.weight, 1) for route in serving], message.id), False)
+
+
+def meets_conditions(route: RouteSettings, message: Message) -> bool:
+    """Whether a message has one of the classes, topics and countries that an adapter is for."""
+    return (
+        (not route.classes or message.cls in route.classes)
+        and (not route.topics or message.topic in route.topics)
+        and (not route.countries or find_country(message.to) in route.countries)
+    )
+
+
+def find_country(address: str) -> str | None:
+    """The country (ISO 3166, two letters) of a telephone number in international form; None for other addresses."""
+    if not address.startswith("+"):
+        return None
+    try:
+        number = phonenumbers.parse(address)
+    except phonenumbers.NumberParseException:
+        return None
+    return phonenumbers.region_code_for_number(number)
+
+
+def _draw(routes: Sequence[RouteSettings], weights: Sequence[float], message_id: str) -> str:
+    """One of the adapters by weight: the same one for the same message."""
+    point = zlib.crc32(message_id.encode()) / 2**32 * sum(weights)
+    for route, weight in zip(routes, weights, strict=True):
+        point -= weight
+        if point < 0:
+            return route.adapter
+    return routes[-1].adapter
