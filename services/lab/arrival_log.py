@@ -91,7 +91,7 @@ class ArrivalLog:
         """The number of the next arrival."""
         return self.count + 1
 
-    async def write(self, arrival: Arrival) -> None:
+    async def append(self, arrival: Arrival) -> None:
         """Returns once the line is on disk. What was accepted is known before that. Raises LogUnusable, and from then
         on always: a lab that loses arrivals would prove nothing.
         """

@@ -42,7 +42,7 @@ class LabOptions:
     script: LabScript
     remote: bool = False
 
-    def check(self) -> None:
+    def check_hosts(self) -> None:
         """Raises NotLoopback."""
         if self.remote:
             return
@@ -63,7 +63,7 @@ def run_lab(options: LabOptions) -> int:
     """Serves until a signal arrives. Returns the exit code: 0 ok, 1 failed."""
     umask = os.umask(0o077)
     try:
-        options.check()
+        options.check_hosts()
         keys = load_or_create_keys(options.directory)
         with open_listener(options.host, options.port) as listener:
             return asyncio.run(_serve(options, keys, listener))

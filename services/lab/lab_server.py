@@ -91,7 +91,7 @@ class Lab:
         try:
             submission = provider.read_submission(self._keys, asked)
         except RequestRefused as refused:
-            await self._write(name, "refused", digest=_digest(body), status=refused.answer.status)
+            await self._write(name, "refused", digest=_digest_body(body), status=refused.answer.status)
             return await faulty_answers.write_answer(request, refused.answer, None)
         number = self._log.count_requests(name, submission.message_id) + 1
         rule = self._player.choose(name, submission.message_id, submission.to, number)
@@ -103,11 +103,11 @@ class Lab:
         _, provider, request, submission, rule = exchange
         known = self._find_known(exchange)
         if rule is not None and rule.fault in faulty_answers.REFUSING:
-            return await self._refuse(exchange, faulty_answers.refuse(provider, rule, request.at))
+            return await self._answer_refused(exchange, faulty_answers.refuse(provider, rule, request.at))
         if known is None and read_tag(submission.to) == BLOCKED_TAG:
-            return await self._refuse(exchange, provider.refusals["address"])
-        if known is not None and not hmac.compare_digest(known.digest, _digest(request.body)):
-            return await self._refuse(exchange, provider.refusals["key_reused"])
+            return await self._answer_refused(exchange, provider.refusals["address"])
+        if known is not None and not hmac.compare_digest(known.digest, _digest_body(request.body)):
+            return await self._answer_refused(exchange, provider.refusals["key_reused"])
         provider_id = known.provider_id if known else self._create_id(self._log.next_number())
         usual = provider.accept(submission, provider_id)
         answer = faulty_answers.answer_accepted(provider, usual, rule)
@@ -124,7 +124,7 @@ class Lab:
             return None
         return self._log.find_acceptance(exchange.name, key, exchange.request.at - provider.remembers * SECOND)
 
-    async def _refuse(self, exchange: _Exchange, answer: LabAnswer) -> LabAnswer:
+    async def _answer_refused(self, exchange: _Exchange, answer: LabAnswer) -> LabAnswer:
         await self._write_exchange(exchange, "refused", answer.status)
         return answer
 
@@ -146,7 +146,7 @@ class Lab:
             outcome,
             message_id=exchange.submission.message_id,
             key=exchange.submission.key,
-            digest=_digest(exchange.request.body),
+            digest=_digest_body(exchange.request.body),
             provider_id=provider_id,
             status=status,
             fault=exchange.rule.fault if exchange.rule is not None else None,
@@ -155,7 +155,7 @@ class Lab:
     async def _write(self, name: str, outcome: ArrivalOutcome, **fields: Any) -> None:
         """Nothing waits between the choice of the number and the log's taking it, so numbers are unique."""
         number, at = self._log.next_number(), format_instant(self._clock.now())
-        await self._log.write(Arrival(number, at, name, outcome, **fields))
+        await self._log.append(Arrival(number, at, name, outcome, **fields))
 
     # -- control -----------------------------------------------------------------------------------------------
 
@@ -216,7 +216,7 @@ async def _read_body(request: web.BaseRequest, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _digest(body: bytes) -> str:
+def _digest_body(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()[:32]
 
 

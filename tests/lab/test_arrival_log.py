@@ -30,7 +30,7 @@ async def test_a_line_is_on_disk_when_its_writer_goes_on(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(os, "fsync", fsync)
     log = ArrivalLog(tmp_path / "log")
-    await log.write(arrival(1))
+    await log.append(arrival(1))
     assert synced == [(tmp_path / "log").stat().st_size] != [0]
     await log.close()
 
@@ -39,7 +39,7 @@ async def test_many_requests_share_one_write(tmp_path: Path, monkeypatch: pytest
     syncs: list[int] = []
     monkeypatch.setattr(os, "fsync", syncs.append)
     log = ArrivalLog(tmp_path / "log")
-    await asyncio.gather(*(log.write(arrival(number)) for number in range(1, 101)))
+    await asyncio.gather(*(log.append(arrival(number)) for number in range(1, 101)))
     assert [each.number for each in read_arrivals(tmp_path / "log")] == list(range(1, 101))
     assert len(syncs) <= 3
     await log.close()
@@ -47,9 +47,9 @@ async def test_many_requests_share_one_write(tmp_path: Path, monkeypatch: pytest
 
 async def test_a_new_start_remembers_what_was_there(tmp_path: Path) -> None:
     log = ArrivalLog(tmp_path / "log")
-    await log.write(arrival(1, key="k"))
-    await log.write(arrival(2, outcome="repeated", key="k"))
-    await log.write(arrival(3, "msg_2", outcome="refused", key="other"))
+    await log.append(arrival(1, key="k"))
+    await log.append(arrival(2, outcome="repeated", key="k"))
+    await log.append(arrival(3, "msg_2", outcome="refused", key="other"))
     await log.close()
     again = ArrivalLog(tmp_path / "log")
     assert (again.count, again.count_requests("post", "msg_1")) == (3, 2)
@@ -64,13 +64,13 @@ async def test_a_new_start_remembers_what_was_there(tmp_path: Path) -> None:
 async def test_half_a_line_that_a_crash_has_left_is_none(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "log"
     log = ArrivalLog(path)
-    await log.write(arrival(1))
+    await log.append(arrival(1))
     await log.close()
     with path.open("ab") as file:
         file.write(torn)
     assert [each.number for each in read_arrivals(path)] == [1]
     again = ArrivalLog(path)
-    await again.write(arrival(2))
+    await again.append(arrival(2))
     assert [each.number for each in read_arrivals(path)] == [1, 2]
     await again.close()
 
@@ -98,9 +98,9 @@ async def test_after_a_failure_nothing_counts_as_written(tmp_path: Path, monkeyp
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "fsync", fail)
-    results = await asyncio.gather(*(log.write(arrival(number)) for number in range(1, 6)), return_exceptions=True)
+    results = await asyncio.gather(*(log.append(arrival(number)) for number in range(1, 6)), return_exceptions=True)
     monkeypatch.undo()
-    results += await asyncio.gather(log.write(arrival(6)), return_exceptions=True)
+    results += await asyncio.gather(log.append(arrival(6)), return_exceptions=True)
     assert [type(each) for each in results] == [LogUnusable] * 6
     await log.close()
 
@@ -114,11 +114,11 @@ async def test_a_request_that_is_cancelled_harms_no_other(tmp_path: Path, monkey
 
     monkeypatch.setattr(os, "fsync", fsync)
     log = ArrivalLog(tmp_path / "log")
-    first, second = (asyncio.create_task(log.write(arrival(number))) for number in (1, 2))
+    first, second = (asyncio.create_task(log.append(arrival(number))) for number in (1, 2))
     await asyncio.sleep(0.01)
     first.cancel()
     await second
-    await log.write(arrival(3))
+    await log.append(arrival(3))
     assert [each.number for each in read_arrivals(tmp_path / "log")] == [1, 2, 3]
     await log.close()
 
@@ -126,8 +126,8 @@ async def test_a_request_that_is_cancelled_harms_no_other(tmp_path: Path, monkey
 async def test_a_full_log_takes_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrival_log, "MAX_ARRIVALS", 1)
     log = ArrivalLog(tmp_path / "log")
-    await log.write(arrival(1))
+    await log.append(arrival(1))
     with pytest.raises(LogUnusable, match="another --data-dir"):
-        await log.write(arrival(2))
+        await log.append(arrival(2))
     assert len(LabEvidence(tmp_path / "log").arrivals) == 1
     await log.close()

@@ -121,6 +121,6 @@ async def test_a_lab_that_cannot_keep_its_log_answers_nobody_and_ends(
     async def fail(*_: object) -> None:
         raise LogUnusable("full")
 
-    monkeypatch.setattr(lab.lab._log, "write", fail)
+    monkeypatch.setattr(lab.lab._log, "append", fail)
     assert await raw_answer(lab, MAIL) == []
     assert lab.lab.failed.is_set()

@@ -28,14 +28,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabProcess]:
 
 @pytest.fixture(scope="module")
 def shop(lab: LabProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
-    port = int(lab.options[-1].rpartition(":")[2])
-    given: dict[str, Any] = {
+    given = {
         **lab.environment("postmark"),
         "TACTFUL_ADAPTERS__EMAIL": "postmark",
         "TACTFUL_OUTBOUND__NETWORKS": "127.0.0.0/8",
         "TACTFUL_MAIL__FROM_ADDRESS": "news@shop.example",
+        "TACTFUL_WEB__PORT": lab.options[-1].rpartition(":")[2],
     }
-    with product(tmp_path_factory.mktemp("shop") / "data", "--no-demo", at=port, **given) as running:
+    with product(tmp_path_factory.mktemp("shop") / "data", "--no-demo", **given) as running:
         for document in (("policy", "policy.yaml"), ("campaigns", "campaigns/order-shipped.yaml")):
             assert running.run(document[0], "apply", EXAMPLES / document[1], "--activate").code == 0
         yield running

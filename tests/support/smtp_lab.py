@@ -43,7 +43,7 @@ class LoggedServer:
         rule = self._player.choose(NAME, message_id, envelope.rcpt_tos[0], number)
         refusal = REFUSALS.get(rule.fault) if rule is not None else None
         provider_id = "" if refusal else f"4F1A{self._log.next_number():06}"
-        await self._log.write(self._arrival(message_id, envelope.content, rule, refusal, provider_id))
+        await self._log.append(self._arrival(message_id, envelope.content, rule, refusal, provider_id))
         if rule is not None and rule.fault == "slow":
             await asyncio.sleep(rule.seconds)
         if rule is not None and rule.fault == "cut_after_accept" and server.transport is not None:

@@ -7,7 +7,6 @@ import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -40,9 +39,9 @@ def shop(lab: LabProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     printed = run("lab", "settings", "resend", "--data-dir", lab.directory).out
     words = [shlex.split(line) for line in printed.splitlines()]
     assert all(line[0] == "export" and len(line) == 2 for line in words)
-    given: dict[str, Any] = dict(line[1].partition("=")[::2] for line in words)
-    port = int(lab.options[-1].rpartition(":")[2])
-    with product(tmp_path_factory.mktemp("shop") / "data", "--no-demo", at=port, **given) as running:
+    given = {name: value for name, _, value in (line[1].partition("=") for line in words)}
+    given["TACTFUL_WEB__PORT"] = lab.options[-1].rpartition(":")[2]
+    with product(tmp_path_factory.mktemp("shop") / "data", "--no-demo", **given) as running:
         yield running
 
 

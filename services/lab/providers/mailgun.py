@@ -51,11 +51,11 @@ EVENTS: Final[Mapping[str, Mapping[str, Any]]] = {
 _PATH: Final = re.compile(r"/v3/([^/]+)/messages")
 
 
-def _answer(status: int, message: str) -> LabAnswer:
+def _message(status: int, message: str) -> LabAnswer:
     return LabAnswer(status, {"message": message})
 
 
-_BAD_TO: Final = _answer(400, "to parameter is not a valid address. please check documentation")
+_BAD_TO: Final = _message(400, "to parameter is not a valid address. please check documentation")
 
 
 def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
@@ -74,15 +74,15 @@ def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     if not _is_known(keys, request.headers.get("authorization", "")):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     if path[1] != DOMAIN:
-        raise RequestRefused(_answer(404, f"Domain not found: {path[1][:60]}"))
+        raise RequestRefused(_message(404, f"Domain not found: {path[1][:60]}"))
     form = _read_form(request)
     if not is_address(bare_address(form.get("from", ""))):
-        raise RequestRefused(_answer(400, "from parameter is not a valid address. please check documentation"))
+        raise RequestRefused(_message(400, "from parameter is not a valid address. please check documentation"))
     to = bare_address(form.get("to", ""))
     if not is_address(to):
         raise RequestRefused(_BAD_TO)
     if not (form.get("text") or form.get("html")):
-        raise RequestRefused(_answer(400, "Need at least one of 'text', 'html', 'amp-html' or 'template' parameters"))
+        raise RequestRefused(_message(400, "Need at least one of 'text', 'html', 'amp-html' or 'template' parameters"))
     return Submission(form.get(f"v:{MESSAGE_FIELD}", ""), to)
 
 
@@ -99,11 +99,11 @@ def _read_form(request: LabRequest) -> Mapping[str, str]:
     header = MimeMessage()
     header["content-type"] = request.headers.get("content-type", "")
     if header.get_content_type() != FORM:
-        raise RequestRefused(_answer(400, f"the lab reads {FORM} alone"))
+        raise RequestRefused(_message(400, f"the lab reads {FORM} alone"))
     try:
         return dict(parse_qsl(request.body.decode(), strict_parsing=True, keep_blank_values=True))
     except ValueError:
-        raise RequestRefused(_answer(400, "the form cannot be read")) from None
+        raise RequestRefused(_message(400, "the form cannot be read")) from None
 
 
 def _accept(submission: Submission, provider_id: str) -> LabAnswer:
@@ -134,10 +134,10 @@ PROVIDER: Final = LabProvider(
     accept=_accept,
     refusals={
         "wrong_key": LabAnswer(401, b"Forbidden"),
-        "forbidden": _answer(403, "Domain lab.example is not allowed to send: please add your own domain"),
-        "too_many": _answer(429, "Too many requests"),
+        "forbidden": _message(403, "Domain lab.example is not allowed to send: please add your own domain"),
+        "too_many": _message(429, "Too many requests"),
         "address": _BAD_TO,
-        "error": _answer(500, "Internal Server Error"),
+        "error": _message(500, "Internal Server Error"),
     },
     write_receipt=_write_receipt,
 )

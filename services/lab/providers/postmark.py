@@ -43,7 +43,7 @@ RECORDS: Final[Mapping[str, tuple[str, str, Mapping[str, Any]]]] = {
 """Kind of a statement -> its RecordType, the field with its time, and what it adds."""
 
 
-def _answer(status: int, code: int, message: str) -> LabAnswer:
+def _error(status: int, code: int, message: str) -> LabAnswer:
     return LabAnswer(status, {"ErrorCode": code, "Message": message})
 
 
@@ -58,23 +58,23 @@ def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
 
 def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     if (request.method, request.path) != ("POST", "/email"):
-        raise RequestRefused(_answer(404, 0, "No such endpoint."))
+        raise RequestRefused(_error(404, 0, "No such endpoint."))
     if not keys.is_key(KEY, request.headers.get("x-postmark-server-token", "")):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     if request.headers.get("accept", "") not in ("application/json", "*/*"):
-        raise RequestRefused(_answer(406, 0, "Accept header must be application/json."))
+        raise RequestRefused(_error(406, 0, "Accept header must be application/json."))
     mail = read_json(request.body)
     if not isinstance(mail, dict):
-        raise RequestRefused(_answer(422, 402, "Received invalid JSON input."))
+        raise RequestRefused(_error(422, 402, "Received invalid JSON input."))
     to = bare_address(find_text(mail, "To"))
     if not is_address(bare_address(find_text(mail, "From"))):
-        raise RequestRefused(_answer(422, 300, "Invalid 'From' address."))
+        raise RequestRefused(_error(422, 300, "Invalid 'From' address."))
     if not is_address(to):
-        raise RequestRefused(_answer(422, 300, "Invalid 'To' address."))
+        raise RequestRefused(_error(422, 300, "Invalid 'To' address."))
     if not (find_text(mail, "HtmlBody") or find_text(mail, "TextBody")):
-        raise RequestRefused(_answer(422, 300, "Provide either email TextBody or HtmlBody or both."))
+        raise RequestRefused(_error(422, 300, "Provide either email TextBody or HtmlBody or both."))
     if mail.get("MessageStream", STREAMS[0]) not in STREAMS:
-        raise RequestRefused(_answer(422, 1235, "The 'MessageStream' provided does not exist on this server."))
+        raise RequestRefused(_error(422, 1235, "The 'MessageStream' provided does not exist on this server."))
     return Submission(find_text(mail, "Metadata", MESSAGE_FIELD), to)
 
 
@@ -107,11 +107,11 @@ PROVIDER: Final = LabProvider(
     read_submission=_read_submission,
     accept=_accept,
     refusals={
-        "wrong_key": _answer(401, 10, "The server token in the header X-Postmark-Server-Token is invalid."),
-        "forbidden": _answer(422, 412, "Your account is pending approval."),
-        "too_many": _answer(429, 429, "Too many requests."),
-        "address": _answer(422, 406, "You tried to send to a recipient that has been marked as inactive."),
-        "error": _answer(500, 0, "Internal Server Error"),
+        "wrong_key": _error(401, 10, "The server token in the header X-Postmark-Server-Token is invalid."),
+        "forbidden": _error(422, 412, "Your account is pending approval."),
+        "too_many": _error(429, 429, "Too many requests."),
+        "address": _error(422, 406, "You tried to send to a recipient that has been marked as inactive."),
+        "error": _error(500, 0, "Internal Server Error"),
     },
     write_receipt=_write_receipt,
 )

@@ -38,11 +38,11 @@ EVENTS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
 """Kind of a statement -> type of the event, and what it adds to its data. There is none for an unsubscription."""
 
 
-def _answer(status: int, name: str, message: str) -> LabAnswer:
+def _error(status: int, name: str, message: str) -> LabAnswer:
     return LabAnswer(status, {"statusCode": status, "name": name, "message": message})
 
 
-_BAD_TO: Final = _answer(
+_BAD_TO: Final = _error(
     422,
     "validation_error",
     "Invalid `to` field. The email address needs to follow the `email@example.com` format.",
@@ -59,12 +59,12 @@ def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
 
 def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     if (request.method, request.path) != ("POST", "/emails"):
-        raise RequestRefused(_answer(404, "not_found", "The requested endpoint does not exist."))
+        raise RequestRefused(_error(404, "not_found", "The requested endpoint does not exist."))
     if not request.headers.get("user-agent"):
         raise RequestRefused(LabAnswer(403, b"error code: 1010"))
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if not key:
-        raise RequestRefused(_answer(401, "missing_api_key", "Missing API key in the authorization header."))
+        raise RequestRefused(_error(401, "missing_api_key", "Missing API key in the authorization header."))
     if scheme.lower() != "bearer" or not keys.is_key(KEY, key):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     return _read_mail(request)
@@ -75,19 +75,19 @@ def _read_mail(request: LabRequest) -> Submission:
     to = find(mail, "to")
     addresses = [to] if isinstance(to, str) else to
     if not isinstance(mail, dict):
-        raise RequestRefused(_answer(422, "validation_error", "The request body must be valid JSON."))
+        raise RequestRefused(_error(422, "validation_error", "The request body must be valid JSON."))
     for field in ("from", "to", "subject"):
         if not mail.get(field):
-            raise RequestRefused(_answer(422, "missing_required_field", f"Missing `{field}` field."))
+            raise RequestRefused(_error(422, "missing_required_field", f"Missing `{field}` field."))
     if not mail.get("html") and not mail.get("text"):
-        raise RequestRefused(_answer(422, "missing_required_field", "Missing `html` or `text` field."))
+        raise RequestRefused(_error(422, "missing_required_field", "Missing `html` or `text` field."))
     if not is_address(bare_address(find_text(mail, "from"))):
-        raise RequestRefused(_answer(422, "invalid_from_address", "Invalid `from` field."))
+        raise RequestRefused(_error(422, "invalid_from_address", "Invalid `from` field."))
     if not isinstance(addresses, list) or not all(isinstance(each, str) and is_address(each) for each in addresses):
         raise RequestRefused(_BAD_TO)
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= 256:
-        raise RequestRefused(_answer(400, "invalid_idempotency_key", "The key must be between 1-256 chars."))
+        raise RequestRefused(_error(400, "invalid_idempotency_key", "The key must be between 1-256 chars."))
     return Submission(_find_message_id(mail), addresses[0], key)
 
 
@@ -129,12 +129,12 @@ PROVIDER: Final = LabProvider(
     read_submission=_read_submission,
     accept=_accept,
     refusals={
-        "wrong_key": _answer(403, "invalid_api_key", "API key is invalid"),
-        "forbidden": _answer(403, "validation_error", "The shop.example domain is not verified."),
-        "too_many": _answer(429, "rate_limit_exceeded", "Too many requests. You can only make 2 requests per second."),
+        "wrong_key": _error(403, "invalid_api_key", "API key is invalid"),
+        "forbidden": _error(403, "validation_error", "The shop.example domain is not verified."),
+        "too_many": _error(429, "rate_limit_exceeded", "Too many requests. You can only make 2 requests per second."),
         "address": _BAD_TO,
-        "error": _answer(500, "internal_server_error", "An unexpected error occurred."),
-        "key_reused": _answer(
+        "error": _error(500, "internal_server_error", "An unexpected error occurred."),
+        "key_reused": _error(
             409, "invalid_idempotent_request", "This idempotency key has been used with a different request body."
         ),
     },

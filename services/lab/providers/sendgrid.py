@@ -40,12 +40,12 @@ EVENTS: Final[Mapping[str, Mapping[str, Any]]] = {
 """Kind of a statement -> what its event says."""
 
 
-def _answer(status: int, message: str, field: str | None = None) -> LabAnswer:
+def _errors(status: int, message: str, field: str | None = None) -> LabAnswer:
     return LabAnswer(status, {"errors": [{"message": message, "field": field, "help": None}]})
 
 
 _TO: Final = "personalizations.0.to.0.email"
-_BAD_TO: Final = _answer(400, "Does not contain a valid address.", _TO)
+_BAD_TO: Final = _errors(400, "Does not contain a valid address.", _TO)
 
 
 def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
@@ -55,18 +55,18 @@ def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
 
 def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     if (request.method, request.path) != ("POST", "/v3/mail/send"):
-        raise RequestRefused(_answer(404, "Not Found"))
+        raise RequestRefused(_errors(404, "Not Found"))
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not keys.is_key(KEY, key):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     mail = read_json(request.body)
     if not isinstance(mail, dict):
-        raise RequestRefused(_answer(400, "Bad Request"))
+        raise RequestRefused(_errors(400, "Bad Request"))
     to = find_text(mail, "personalizations", 0, "to", 0, "email")
     if not is_address(to):
         raise RequestRefused(_BAD_TO)
     if not is_address(find_text(mail, "from", "email")):
-        raise RequestRefused(_answer(400, "The from email does not contain a valid address.", "from.email"))
+        raise RequestRefused(_errors(400, "The from email does not contain a valid address.", "from.email"))
     _check_content(mail)
     return Submission(find_text(mail, "personalizations", 0, "custom_args", MESSAGE_FIELD), to)
 
@@ -74,15 +74,15 @@ def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
 def _check_content(mail: Mapping[str, Any]) -> None:
     """Raises RequestRefused. A plain text has to stand before the HTML."""
     if not find_text(mail, "subject"):
-        raise RequestRefused(_answer(400, "The subject is required.", "subject"))
+        raise RequestRefused(_errors(400, "The subject is required.", "subject"))
     content = mail.get("content")
     if not (isinstance(content, list) and content and all(find_text(each, "value") for each in content)):
-        raise RequestRefused(_answer(400, "The content value must be a string at least one character long.", "content"))
+        raise RequestRefused(_errors(400, "The content value must be a string at least one character long.", "content"))
     kinds = [find_text(each, "type") for each in content]
     if "text/plain" in kinds[1:]:
-        raise RequestRefused(_answer(400, "The content must be ordered: text/plain, then text/html.", "content"))
+        raise RequestRefused(_errors(400, "The content must be ordered: text/plain, then text/html.", "content"))
     if len(find(mail, "personalizations") or ()) != 1 or len(find(mail, "personalizations", 0, "to") or ()) != 1:
-        raise RequestRefused(_answer(400, "The lab takes one recipient for a request.", "personalizations"))
+        raise RequestRefused(_errors(400, "The lab takes one recipient for a request.", "personalizations"))
 
 
 def _accept(submission: Submission, provider_id: str) -> LabAnswer:
@@ -119,11 +119,11 @@ PROVIDER: Final = LabProvider(
     read_submission=_read_submission,
     accept=_accept,
     refusals={
-        "wrong_key": _answer(401, "The provided authorization grant is invalid, expired, or revoked"),
-        "forbidden": _answer(403, "The from address does not match a verified Sender Identity.", "from"),
-        "too_many": _answer(429, "too many requests"),
+        "wrong_key": _errors(401, "The provided authorization grant is invalid, expired, or revoked"),
+        "forbidden": _errors(403, "The from address does not match a verified Sender Identity.", "from"),
+        "too_many": _errors(429, "too many requests"),
         "address": _BAD_TO,
-        "error": _answer(500, "Internal Server Error"),
+        "error": _errors(500, "Internal Server Error"),
     },
     write_receipt=_write_receipt,
     own_limit_header=_own_limit_header,

@@ -26,7 +26,7 @@ KINDS: Final[Mapping[str, tuple[str, bool]]] = {"bounced": ("bounced", True), "s
 """Kind of a statement -> Tactful's word for it and whether it is permanent, where the word is another one."""
 
 
-def _answer(status: int, detail: str) -> LabAnswer:
+def _detail(status: int, detail: str) -> LabAnswer:
     return LabAnswer(status, {"detail": detail})
 
 
@@ -36,13 +36,13 @@ def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
 
 def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     if (request.method, request.path) != ("POST", PATH):
-        raise RequestRefused(_answer(404, f"post to {PATH}"))
+        raise RequestRefused(_detail(404, f"post to {PATH}"))
     if not is_signed("webhook", request.headers, keys.derive(SECRET), request.body, request.at):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     body = read_json(request.body)
     message_id = find_text(body, "data", "message_id")
     if find_text(body, "type") != "tactful.message" or message_id != request.headers["webhook-id"]:
-        raise RequestRefused(_answer(422, "the body is no message, or webhook-id is not its id"))
+        raise RequestRefused(_detail(422, "the body is no message, or webhook-id is not its id"))
     return Submission(message_id, find_text(body, "data", "to"), message_id)
 
 
@@ -67,12 +67,12 @@ PROVIDER: Final = LabProvider(
     read_submission=_read_submission,
     accept=_accept,
     refusals={
-        "wrong_key": _answer(401, "webhook-signature does not fit"),
-        "forbidden": _answer(403, "this sender may not send"),
-        "too_many": _answer(429, "too many requests"),
-        "address": _answer(422, "this address cannot be reached"),
-        "error": _answer(500, "the receiver has failed"),
-        "key_reused": _answer(409, "another body came under this webhook-id"),
+        "wrong_key": _detail(401, "webhook-signature does not fit"),
+        "forbidden": _detail(403, "this sender may not send"),
+        "too_many": _detail(429, "too many requests"),
+        "address": _detail(422, "this address cannot be reached"),
+        "error": _detail(500, "the receiver has failed"),
+        "key_reused": _detail(409, "another body came under this webhook-id"),
     },
     write_receipt=_write_receipt,
     remembers=30 * 24 * 3600,
