@@ -182,6 +182,29 @@ async def test_a_receipt_settles_what_nobody_knew(product: Live) -> None:
     assert (await shown(product, message_id))["status"] == "accepted"
 
 
+@pytest.mark.parametrize("idempotent", [False, True])
+async def test_a_receipt_that_comes_before_the_outcome_settles_it_too(product: Live, idempotent: bool) -> None:
+    """The provider says so before the adapter has given up waiting for its answer: it is not sent again on a guess."""
+    provider = Provider("unknown", idempotent=idempotent)
+    provider.hold.clear()
+    sending = asyncio.create_task(sent(product, provider=provider))
+    async with asyncio.timeout(10):
+        while not provider.taken:
+            await asyncio.sleep(0.01)
+    message_id = provider.taken[0].id
+    assert (await shown(product, message_id))["status"] == "handing_over"
+    await say(product, statement(message_id, "delivered"))
+    provider.hold.set()
+    assert await sending == message_id
+    async with asyncio.timeout(10):
+        while (message := await shown(product, message_id))["status"] == "handing_over":
+            await asyncio.sleep(0.01)
+    assert (message["status"], message["detail"]) == ("accepted", "known by its receipt")
+    assert [each["outcome"] for each in message["attempts"]] == ["unknown"]
+    assert [each["state"] for each in (await product.ask("GET", "/v1/contacts/c-1"))["contacts"]] == ["made"]
+    assert len(provider.taken) == 1
+
+
 async def test_what_left_for_nobody_was_no_contact(product: Live) -> None:
     message_id = await sent(product)
     assert [each["state"] for each in (await product.ask("GET", "/v1/contacts/c-1"))["contacts"]] == ["made"]
