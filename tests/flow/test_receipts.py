@@ -226,11 +226,17 @@ async def test_a_receipt_and_an_outcome_at_once_settle_it_whoever_comes_first(
             while not provider.taken:
                 await asyncio.sleep(0.01)
         message_id = provider.taken[0].id
-        steps = [provider.hold.set, lambda: telling.append(asyncio.create_task(tell(product, message_id)))]
         telling: list[asyncio.Task[httpx.Response]] = []
+
+        def end_handover() -> None:
+            provider.hold.set()
+
+        def take_receipt() -> None:
+            telling.append(asyncio.create_task(tell(product, message_id)))
+
         async with product.database.write() as tx:
             await lock_ledgers(tx, ["c-1"])
-            for step in steps if outcome_first else reversed(steps):
+            for step in (end_handover, take_receipt) if outcome_first else (take_receipt, end_handover):
                 step()
                 await asyncio.sleep(1)
         assert (await telling[0]).json()["new"] == 1

@@ -51,7 +51,7 @@ async def record_results(
     return True
 
 
-async def _settle_by_receipts(tx: Tx, results: Sequence[AttemptResult]) -> Sequence[AttemptResult]:
+async def _settle_by_receipts(tx: Tx, results: Sequence[AttemptResult]) -> list[AttemptResult]:
     """These results, with accepted in place of unknown where the provider has said something of the message meanwhile.
 
     A receipt may come before the handover's result is known, as the provider does not wait for us. Whoever takes one
