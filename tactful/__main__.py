@@ -22,6 +22,7 @@ from tactful import (
     events_command,
     hold_command,
     keys_command,
+    lab_command,
     policy_command,
 )
 from tactful.command_errors import CommandError
@@ -45,6 +46,7 @@ COMMAND_GROUPS = {
     "keys": keys_command,
     "db": db_command,
     "config": config_command,
+    "lab": lab_command,
 }
 
 

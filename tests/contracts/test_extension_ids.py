@@ -1,7 +1,8 @@
 """Extensions are named only in their own folders: adding, renaming or removing one edits no other code.
 
-An adapter's folder may name the channels that it serves. The test looks at string constants, import paths and
-templates. Documents, campaigns, examples, migrations and tests may name extensions.
+An adapter's folder may name the channels that it serves, and so may its counterpart in the provider lab. The test looks
+at string constants, import paths and templates. Documents, campaigns, examples, migrations and tests may name
+extensions.
 """
 
 import ast
@@ -19,6 +20,7 @@ from schemas.extensions import ExtensionRegistry
 ROOT = Path(__file__).parents[2]
 CODE = ("schemas", "services", "tactful")
 ADAPTERS = "services/orchestrator/delivery/adapters"
+PLAYED = "services/lab/providers"
 REGISTRIES: dict[str, ExtensionRegistry[Any]] = {
     "services/orchestrator/delivery/channels": CHANNEL_REGISTRY,
     ADAPTERS: ADAPTER_REGISTRY,
@@ -69,8 +71,12 @@ def own_ids(name: str, folder: str) -> frozenset[str]:
     """What a file may name because of where it is: its own id, and the channels that its adapter serves."""
     parts = name.split("/")
     ids = {parts[4]} if name.startswith(f"{folder}/") and len(parts) > 5 else set()
-    adapter = ADAPTER_REGISTRY.declarations.get(parts[4]) if parts[:4] == ADAPTERS.split("/") else None
-    return frozenset(ids | (adapter.channels or set() if adapter is not None else set()))
+    adapter = parts[4] if parts[:4] == ADAPTERS.split("/") else ""
+    if name.startswith(f"{PLAYED}/"):
+        adapter = Path(name).stem
+        ids.add(adapter)
+    declaration = ADAPTER_REGISTRY.declarations.get(adapter)
+    return frozenset(ids | (declaration.channels or set() if declaration is not None else set()))
 
 
 @pytest.mark.parametrize("folder", REGISTRIES)

@@ -15,7 +15,9 @@ import pytest
 from schemas.message import HandoverResult, Message
 from schemas.service_api import AddressLift, ProviderEntry
 from schemas.times import MINUTE, SECOND, format_instant
+from services.development.all_services import SERVICE_NAMES
 from services.kit.errors import Permanent, Transient
+from services.orchestrator.decisions.store import lock_ledgers
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
 from services.orchestrator.delivery.adapters.standard_webhooks import sign, signing_key
 from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
@@ -24,6 +26,7 @@ from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from tests.flow.test_delivery import Provider
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
+from tests.support.servers import Postgres
 from tests.support.webhook_receiver import SECRET
 
 pytestmark = pytest.mark.wired
@@ -180,6 +183,72 @@ async def test_a_receipt_settles_what_nobody_knew(product: Live) -> None:
     assert (await shown(product, message_id))["status"] == "unknown"
     await say(product, statement(message_id, "delivered"))
     assert (await shown(product, message_id))["status"] == "accepted"
+
+
+@pytest.mark.parametrize("idempotent", [False, True])
+async def test_a_receipt_that_comes_before_the_outcome_settles_it_too(product: Live, idempotent: bool) -> None:
+    """The provider says so before the adapter has given up waiting for its answer: it is not sent again on a guess."""
+    provider = Provider("unknown", idempotent=idempotent)
+    provider.hold.clear()
+    sending = asyncio.create_task(sent(product, provider=provider))
+    async with asyncio.timeout(10):
+        while not provider.taken:
+            await asyncio.sleep(0.01)
+    message_id = provider.taken[0].id
+    assert (await shown(product, message_id))["status"] == "handing_over"
+    await say(product, statement(message_id, "delivered"))
+    provider.hold.set()
+    assert await sending == message_id
+    async with asyncio.timeout(10):
+        while (message := await shown(product, message_id))["status"] == "handing_over":
+            await asyncio.sleep(0.01)
+    assert (message["status"], message["detail"]) == ("accepted", "known by its receipt")
+    assert [each["outcome"] for each in message["attempts"]] == ["unknown"]
+    assert [each["state"] for each in (await product.ask("GET", "/v1/contacts/c-1"))["contacts"]] == ["made"]
+    assert len(provider.taken) == 1
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("outcome_first", [True, False])
+async def test_a_receipt_and_an_outcome_at_once_settle_it_whoever_comes_first(
+    tmp_path: Path, postgres_server: Postgres, outcome_first: bool
+) -> None:
+    """Both wait for the customer's ledger, which somebody holds, and get it in the order in which they came."""
+    urls = {service: postgres_server.database() for service in SERVICE_NAMES}
+    async with live(tmp_path, MONDAY, urls, webhook=WebhookSettings(secret=SECRET)) as product:
+        await product.policy(policy())
+        await product.campaign(campaign())
+        await product.customer(customer())
+        provider = Provider("unknown", idempotent=False)
+        provider.hold.clear()
+        sending = asyncio.create_task(sent(product, provider=provider))
+        async with asyncio.timeout(20):
+            while not provider.taken:
+                await asyncio.sleep(0.01)
+        message_id = provider.taken[0].id
+        telling: list[asyncio.Task[httpx.Response]] = []
+
+        def end_handover() -> None:
+            provider.hold.set()
+
+        def take_receipt() -> None:
+            telling.append(asyncio.create_task(tell(product, message_id)))
+
+        async with product.database.write() as tx:
+            await lock_ledgers(tx, ["c-1"])
+            for step in (end_handover, take_receipt) if outcome_first else (take_receipt, end_handover):
+                step()
+                await asyncio.sleep(1)
+        assert (await telling[0]).json()["new"] == 1
+        await sending
+        async with asyncio.timeout(20):
+            while (message := await shown(product, message_id))["status"] == "handing_over":
+                await asyncio.sleep(0.01)
+        assert message["status"] == "accepted"
+
+
+async def tell(product: Live, message_id: str) -> httpx.Response:
+    return await say(product, statement(message_id, "delivered"))
 
 
 async def test_what_left_for_nobody_was_no_contact(product: Live) -> None:

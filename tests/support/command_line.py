@@ -113,10 +113,12 @@ class RunningProduct:
 
 @contextlib.contextmanager
 def product(directory: Path, *options: str, **given: str) -> Iterator[RunningProduct]:
-    """Run `tactful dev` on a free port until the end of the block, with these environment variables."""
+    """Run `tactful dev` until the end of the block, with these environment variables: on a free port, unless they name
+    one.
+    """
 
     def start() -> tuple[subprocess.Popen[bytes], str]:
-        port = free_port()
+        port = int(given.get("TACTFUL_WEB__PORT") or free_port())
         command = [sys.executable, "-m", "tactful", "dev", "--port", str(port), "--data-dir", str(directory), *options]
         path = directory.parent / "dev.log"
         with path.open("wb") as log:

@@ -22,7 +22,7 @@ from tests.support.command_line import NOON, ROOT, RunningProduct, environment, 
 
 pytestmark = pytest.mark.wired
 
-COMMANDS = ("dev", "events", "campaigns", "policy", "why", "simulate", "doctor", "demo", "keys", "db", "config")
+COMMANDS = ("dev", "events", "campaigns", "policy", "why", "simulate", "doctor", "demo", "keys", "db", "config", "lab")
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

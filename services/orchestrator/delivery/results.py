@@ -18,6 +18,9 @@ from services.orchestrator.delivery.attempts import AttemptResult, NextState, re
 from services.orchestrator.delivery.receipts import store as receipt_store
 from services.orchestrator.delivery.receipts.store import NewReceipt
 
+KNOWN_BY_RECEIPT: Final = "known by its receipt"
+"""Detail of a message of which nobody knew whether it had arrived, until its provider said something of it."""
+
 _OPEN = MessageState.HANDING_OVER.value
 _REFUSED_ADDRESSES: Final[Mapping[HandoverFault | None, SuppressionReason]] = {
     "address": SuppressionReason.HARD_BOUNCE,
@@ -42,6 +45,7 @@ async def record_results(
     ):
         return False
     ended = await store.end_attempts(tx, handover_id, [result.end for result in others], now)
+    others = await _settle_by_receipts(tx, others)
     next_states = [
         (result, resolve_next_state(result, now, was_open=True, state=_OPEN, maybe_sent=ended[result.message_id]))
         for result in others
@@ -49,6 +53,22 @@ async def record_results(
     ]
     await _write_next_states(tx, [(result, state) for result, state in next_states if state], locked, now)
     return True
+
+
+async def _settle_by_receipts(tx: Tx, results: Sequence[AttemptResult]) -> list[AttemptResult]:
+    """These results, with accepted in place of unknown where the provider has said something of the message meanwhile.
+
+    A receipt may come before the handover's result is known, as the provider does not wait for us. Whoever takes one
+    locks the ledger before looking at the message; the caller has locked it before, so one of both sees the other.
+    """
+    unknown = [result.message_id for result in results if result.handover_result.outcome == "unknown"]
+    told = await receipt_store.find_told(tx, unknown)
+    return [
+        result._replace(handover_result=HandoverResult(result.message_id, "accepted", detail=KNOWN_BY_RECEIPT))
+        if result.message_id in told
+        else result
+        for result in results
+    ]
 
 
 async def record_late_results(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> None:

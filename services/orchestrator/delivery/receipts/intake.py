@@ -26,7 +26,7 @@ from services.orchestrator.delivery.receipts import store
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.receipts.replies import match_replies
 from services.orchestrator.delivery.receipts.store import NewReceipt
-from services.orchestrator.delivery.results import record_late_results
+from services.orchestrator.delivery.results import KNOWN_BY_RECEIPT, record_late_results
 
 ENTRIES_AT_ONCE = 500
 """Entries in one question to suppression, so that it is no larger than a request may be."""
@@ -98,6 +98,8 @@ class ReceiptIntake:
                 await tx.notify(store.RECEIPTS_TAKEN)
                 # All at once, in customer order: two steps that lock some each could wait for each other's.
                 await ledger_store.lock_ledgers(tx, sorted({messages[each.message_id].customer for each in new}))
+                # A handover may have ended, with an unknown outcome, while this waited for the locks.
+                messages |= await store.load_messages(tx, {each.message_id for each in new})
             await _settle_unknown(tx, new, messages, now)
             await _release_unsent(tx, new, messages, now)
         await self.suppress(await self._find_unsuppressed([each.receipt.key for each in known]))
@@ -171,7 +173,7 @@ async def _settle_unknown(tx: Tx, receipts: Sequence[Receipt], messages: dict[st
         AttemptResult(
             messages[id].customer,
             messages[id].attempts,
-            HandoverResult(id, "accepted", detail="known by its receipt"),
+            HandoverResult(id, "accepted", detail=KNOWN_BY_RECEIPT),
             idempotent=True,
             adapter=messages[id].adapter or "",
         )

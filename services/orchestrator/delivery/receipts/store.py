@@ -95,6 +95,17 @@ async def insert_receipts(tx: Tx, adapter: str, new: Sequence[NewReceipt], now: 
     return {key for (key,) in inserted}
 
 
+async def find_told(tx: Tx, ids: Collection[str]) -> set[str]:
+    """Those of these messages of which a provider has said something."""
+    if not ids:
+        return set()
+    rows = await tx.tuples(
+        f"SELECT DISTINCT message_id FROM receipt WHERE {tx.in_list('message_id', 'ids')}",
+        ids=tx.list_parameter(sorted(ids)),
+    )
+    return {message_id for (message_id,) in rows}
+
+
 async def list_unsuppressed(tx: Tx, keys: Collection[str]) -> Sequence[Row[Any]]:
     """Those of the receipts whose do-not-contact entry is not made yet, with their messages."""
     return await tx.rows(

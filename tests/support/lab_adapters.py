@@ -1,0 +1,46 @@
+"""The adapters of the product, set up for a lab with the settings that the lab gives out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from schemas.adapter_registry import ADAPTER_REGISTRY
+from schemas.message import HandoverResult
+from services.kit.db.database import Database
+from services.kit.runtime.clock import Clock, SystemClock
+from services.orchestrator.delivery.adapters.definition import Adapter, AdapterContext
+from tests.support.mail_api_fake import CONTENT, LOOPBACK, SHOP
+from tests.support.running_lab import LocalLab
+from tests.support.webhook_receiver import RecordingFirstByteGuard, message
+
+
+@asynccontextmanager
+async def lab_adapter(
+    lab: LocalLab,
+    provider: str,
+    timeout: float = 5.0,
+    clock: Clock | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> AsyncIterator[Adapter]:
+    """The adapter, which is closed at the end. `settings` replace those of the lab."""
+    section = ADAPTER_REGISTRY.declarations[provider].settings.model_validate(
+        {**lab.settings(provider), **(settings or {})}
+    )
+    database = Database(create_async_engine("sqlite+aiosqlite://"), "sqlite")  # never connected to
+    context = AdapterContext(section, timeout, database, clock or SystemClock(), LOOPBACK, SHOP)
+    adapter: Adapter = ADAPTER_REGISTRY.load_module(provider, "adapter").create_adapter(context)
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+
+
+async def hand_over(adapter: Adapter, id: str = "msg_1", to: str = "ada@example.org", **fields: Any) -> HandoverResult:
+    """The result of one message."""
+    mail = message(**{"id": id, "to": to, "content": CONTENT, **fields})
+    [result] = await adapter.send_batch([mail], RecordingFirstByteGuard())
+    return result
