@@ -8,10 +8,17 @@ import msgspec
 import pytest
 
 from schemas.adapter_registry import ADAPTER_REGISTRY
+from schemas.message import Message
 from schemas.vocabulary import CHANNELS
 from services.orchestrator.delivery.adapters.definition import Adapter
+from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.deadline import PastDeadline
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
+
+VALUES = {
+    "customer": {"id": "c-1"},
+    "links": dict.fromkeys(("unsubscribe", "preferences"), "https://example.org/u"),
+}
 
 
 @pytest.fixture(params=list(ADAPTER_REGISTRY.declarations))
@@ -23,9 +30,16 @@ async def adapter(request: Any) -> AsyncIterator[Adapter]:
         await made.close()
 
 
-async def test_each_message_gets_one_answer_in_order(adapter: Adapter) -> None:
+def message_for(adapter: Adapter, id: str, number: int = 0) -> Message:
+    """What a channel that the adapter serves makes of its sample, to its sample of an address."""
     served = [channel for channel in CHANNELS if ADAPTER_REGISTRY.declarations[adapter.name].serves(channel)]
-    messages = [message(f"msg_{number}", channel=served[number % len(served)]) for number in range(40)]
+    channel = CHANNELS_BY_ID[served[number % len(served)]]
+    content = channel.render(channel.compile_templates(channel.sample_content), VALUES, True)
+    return message(id, channel=channel.id, to=channel.sample_address, content=content)
+
+
+async def test_each_message_gets_one_answer_in_order(adapter: Adapter) -> None:
+    messages = [message_for(adapter, f"msg_{number}", number) for number in range(40)]
     gate = RecordingFirstByteGuard()
     handed = await adapter.send_batch(messages, gate)
     assert [(each.message_id, each.outcome) for each in handed] == [(each.id, "accepted") for each in messages]
@@ -33,14 +47,16 @@ async def test_each_message_gets_one_answer_in_order(adapter: Adapter) -> None:
 
 async def test_the_gate_is_asked_before_and_told_after_each_first_byte(adapter: Adapter) -> None:
     gate = RecordingFirstByteGuard()
-    await adapter.send_batch([message("msg_a"), message("msg_b")], gate)
+    await adapter.send_batch([message_for(adapter, "msg_a"), message_for(adapter, "msg_b")], gate)
     assert sorted(gate.before_calls) == sorted(gate.after_calls) == ["msg_a", "msg_b"]
     assert all(gate.calls.index(("before", each)) < gate.calls.index(("after", each)) for each in ("msg_a", "msg_b"))
 
 
 async def test_a_message_past_its_deadline_is_not_written_and_the_others_are(adapter: Adapter) -> None:
     gate = RecordingFirstByteGuard(late={"msg_b"})
-    handed = await adapter.send_batch([message("msg_a"), message("msg_b"), message("msg_c")], gate)
+    handed = await adapter.send_batch(
+        [message_for(adapter, "msg_a"), message_for(adapter, "msg_b"), message_for(adapter, "msg_c")], gate
+    )
     assert [each.outcome for each in handed] == ["accepted", "retry", "accepted"]
     assert handed[1].detail == "past_deadline"
     assert sorted(gate.after_calls) == ["msg_a", "msg_c"]
@@ -51,14 +67,17 @@ async def test_an_empty_batch_is_nothing(adapter: Adapter) -> None:
 
 
 async def test_answers_hold_no_address(adapter: Adapter) -> None:
-    handed = await adapter.send_batch([message("msg_a")], RecordingFirstByteGuard())
-    assert "ada@example.org" not in repr(handed)
+    sent = message_for(adapter, "msg_a")
+    handed = await adapter.send_batch([sent], RecordingFirstByteGuard())
+    assert sent.to not in repr(handed)
 
 
 async def test_a_message_that_cannot_be_handed_over_now_keeps_no_other_from_it(adapter: Adapter) -> None:
     """Raises nothing, whatever the content is: one result for each message."""
-    odd = msgspec.structs.replace(message("msg_b"), to="", content={})
-    handed = await adapter.send_batch([message("msg_a"), odd, message("msg_c")], RecordingFirstByteGuard())
+    odd = msgspec.structs.replace(message_for(adapter, "msg_b"), to="", content={})
+    handed = await adapter.send_batch(
+        [message_for(adapter, "msg_a"), odd, message_for(adapter, "msg_c")], RecordingFirstByteGuard()
+    )
     assert [each.message_id for each in handed] == ["msg_a", "msg_b", "msg_c"]
     assert handed[0].outcome == handed[2].outcome == "accepted"
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from schemas.documents import load_document
-from services.orchestrator.console.inbox_page import split_links, wrap_email_html
+from services.orchestrator.console.inbox_page import list_hidden, split_links, wrap_email_html
 from services.orchestrator.insight.audit.store import Violation, record_page
 from tests.orchestrator.console.conftest import House
 from tests.support.servers import ROOT
@@ -209,6 +209,12 @@ async def test_the_inbox_shows_what_one_event_made(shop: House) -> None:
     none = (await shop.get("/console/inbox?channel=push&customer=bruno")).text
     assert 'No message by push to <span class="mono">bruno</span> has been sent' in none
     assert (await shop.get("/console/inbox?message=msg_nothing")).status_code == 404
+
+
+def test_a_card_lists_what_it_shows_in_part_or_not_at_all() -> None:
+    assert list_hidden({"title": "Hi", "body": "x" * 100}) == []
+    assert list_hidden({"title": "Hi", "body": "x" * 101}) == [("title", "Hi"), ("body", "x" * 101)]
+    assert ("collapse key", "order-7") in list_hidden({"title": "Hi", "body": "x", "collapse_key": "order-7"})
 
 
 def test_only_web_addresses_count_as_links() -> None:
