@@ -336,7 +336,11 @@ async def test_what_no_push_service_gets_is_refused_unwritten(fields: dict[str, 
 RAW_KEY = encode_key(p256_key().private_numbers().private_value.to_bytes(32, "big"))
 
 
-@pytest.mark.parametrize("text", [RAW_KEY, RAW_KEY + "=", pem(p256_key()), pem(p256_key()).replace("\n", "\\n")])
+@pytest.mark.parametrize(
+    "text",
+    [RAW_KEY, RAW_KEY + "=", pem(p256_key()), pem(p256_key()).replace("\n", "\\n")],
+    ids=["number", "padded number", "PEM", "PEM on one line"],
+)
 def test_a_key_is_read_as_pem_or_as_a_number(text: str) -> None:
     assert encode_point(read_vapid_key(text)) == encode_point(p256_key())
 
