@@ -9,6 +9,7 @@ DECLARATION: Final = ChannelDeclaration(
     id="web_push",
     order=45,
     label="Web push",
+    short_label="Web",
     in_sentence="web push",
     icon="bell",
     address_kind=SUBSCRIPTION,
