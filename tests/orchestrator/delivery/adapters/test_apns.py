@@ -300,11 +300,13 @@ async def test_a_window_without_room_for_the_body_writes_nothing() -> None:
 
 async def test_a_server_that_does_not_speak_http2_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "CONNECT_SECONDS", 0.3)
-    for fake, protocols in ((ApnsFake(), ("http/1.1",)), (ApnsFake(announces_settings=False), ("h2",))):
+    silent = ApnsFake(announces_settings=False)
+    for fake, protocols, cause in ((ApnsFake(), ("http/1.1",), "NoHttp2"), (silent, ("h2",), "TimeoutError")):
         guard = RecordingFirstByteGuard()
         async with apns(fake, protocols=protocols) as (adapter, _):
             result = await send_one(adapter, guard=guard)
-        assert (result.outcome, result.fault, guard.calls, fake.requests) == ("retry", None, [], [])
+        assert (result.outcome, result.fault, result.detail) == ("retry", None, cause)
+        assert guard.calls == [] and fake.requests == []
 
 
 async def test_a_certificate_that_is_not_trusted_gets_nothing() -> None:

@@ -21,6 +21,10 @@ IDLE_SECONDS: Final = 15.0
 a word, and a message written to it would be lost with it."""
 
 
+class NoHttp2(OSError):
+    """The server does not speak HTTP/2, or has closed the connection at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Http2Server:
     """A server, and how it is reached. `timeout`: seconds for a request as a whole."""
@@ -146,7 +150,7 @@ class Http2Client:
         try:
             await connection.wait_until_ready()
         except NotWritten as error:
-            raise OSError("no HTTP/2") from error
+            raise NoHttp2 from error
         except BaseException:
             connection.abort()
             raise
