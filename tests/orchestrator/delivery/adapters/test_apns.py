@@ -403,4 +403,4 @@ async def test_a_late_message_leaves_the_connection_usable() -> None:
     async with apns() as (adapter, fake):
         late, other = await adapter.send_batch([push_message("msg_1"), push_message("msg_2")], guard)
     assert (late.outcome, late.detail, other.outcome) == ("retry", "past_deadline", "accepted")
-    assert len(fake.connections) == 1
+    assert len(fake.connections) == len(fake.requests) == 1

@@ -80,7 +80,7 @@ class Http2Connection(asyncio.Protocol):
         self._exchanges: dict[int, _Exchange] = {}
         self._unread = bytearray()
         self._changed = asyncio.Event()
-        self._is_known = self._is_paused = self.is_ending = False
+        self._has_settings = self._is_paused = self.is_ending = False
         self._pong: asyncio.Future[None] | None = None
         self._lost = asyncio.Event()
         self.last_used = asyncio.get_running_loop().time()
@@ -88,7 +88,7 @@ class Http2Connection(asyncio.Protocol):
 
     async def wait_until_ready(self) -> None:
         """Waits for the server's settings: how many requests it takes at once. Raises ConnectionEnded."""
-        while not self._is_known:
+        while not self._has_settings:
             await self._wait_for_change()
 
     async def ping(self) -> None:
@@ -104,9 +104,8 @@ class Http2Connection(asyncio.Protocol):
     async def post(
         self, headers: Sequence[tuple[str, str]], body: bytes, message_id: str, first_byte: FirstByteGuard
     ) -> Http2Answer:
-        """The answer to a request. Raises NotWritten, NoAnswer and PastDeadline.
-
-        Whoever gives up waiting, by a timeout, is told by `unanswered` what he may assume.
+        """The answer to a request. Raises NotWritten, NoAnswer and PastDeadline. It waits as long as it may: if the
+        caller gives up first, the stream is reset, and this connection takes no more requests.
         """
         while not self._has_room(len(body)):
             await self._wait_for_change()
@@ -269,7 +268,7 @@ class Http2Connection(asyncio.Protocol):
             case ConnectionTerminated():
                 self._end_after(event.last_stream_id)
             case RemoteSettingsChanged():
-                self._is_known = True
+                self._has_settings = True
             case PingAckReceived():
                 if self._pong is not None and not self._pong.done():
                     self._pong.set_result(None)
