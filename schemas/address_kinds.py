@@ -61,6 +61,8 @@ class AddressKind:
     resembles: Callable[[str], bool] = lambda text: False
     """Whether a text was meant as such an address by all appearances, so that it is worth a refusal where no channel
     says what it is."""
+    shorten: Callable[[str], str] = lambda canonical: canonical
+    """What of a canonical form is shown to people beside a message. Raises nothing."""
     other_spellings: Callable[[str, str | None], tuple[str, ...]] = lambda canonical, region: ()
     """Usual spellings of a canonical form beside itself. Earlier versions hashed suppressed addresses as they were
     spelt, so these are looked up as well while such entries exist. `region`: the organisation's country."""

@@ -32,7 +32,7 @@ SAME_CLASSES: frozenset[str] = frozenset()
 PROTOCOL_FUNCTIONS = frozenset(
     {
         *("evaluate", "_explain", "_explain_allow", "_explain_failure", "_remedies", "_allow"),  # a policy rule
-        *("compile_templates", "measure", "render", "validate_content"),  # a channel
+        *("compile_templates", "measure", "render", "summarise", "validate_content"),  # a channel
         *("create_adapter", "send_batch", "read_receipts"),  # an adapter
         *("_list_settings", "_read_submission", "_accept", "_write_receipt"),  # a provider of the lab
         *("close", "start", "stop"),  # whatever has a lifetime

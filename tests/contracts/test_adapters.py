@@ -16,6 +16,11 @@ from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.deadline import PastDeadline
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
 
+VALUES = {
+    "customer": {"id": "c-1"},
+    "links": dict.fromkeys(("unsubscribe", "preferences"), "https://example.org/u"),
+}
+
 
 @pytest.fixture(params=list(ADAPTER_REGISTRY.declarations))
 async def adapter(request: Any) -> AsyncIterator[Adapter]:
@@ -26,19 +31,18 @@ async def adapter(request: Any) -> AsyncIterator[Adapter]:
         await made.close()
 
 
-def messages_for(adapter: Adapter, *ids: str) -> list[Message]:
-    """Messages on the channels that the adapter serves, in turn, each to an address of its channel."""
+def message_for(adapter: Adapter, id: str, number: int = 0) -> Message:
+    """What a channel that the adapter serves makes of its sample, to its sample of an address."""
     served = [channel for channel in CHANNELS if ADAPTER_REGISTRY.declarations[adapter.name].serves(channel)]
-    made = []
-    for number, id in enumerate(ids):
-        channel = served[number % len(served)]
-        to = canonical_address(channel, CHANNELS_BY_ID[channel].sample_address, None)
-        made.append(message(id, channel=channel, to=to))
-    return made
+    channel = CHANNELS_BY_ID[served[number % len(served)]]
+    content = channel.render(channel.compile_templates(channel.sample_content), VALUES, True)
+    return message(
+        id, channel=channel.id, to=canonical_address(channel.id, channel.sample_address, None), content=content
+    )
 
 
 async def test_each_message_gets_one_answer_in_order(adapter: Adapter) -> None:
-    messages = messages_for(adapter, *(f"msg_{number}" for number in range(40)))
+    messages = [message_for(adapter, f"msg_{number}", number) for number in range(40)]
     gate = RecordingFirstByteGuard()
     handed = await adapter.send_batch(messages, gate)
     assert [(each.message_id, each.outcome) for each in handed] == [(each.id, "accepted") for each in messages]
@@ -46,14 +50,16 @@ async def test_each_message_gets_one_answer_in_order(adapter: Adapter) -> None:
 
 async def test_the_gate_is_asked_before_and_told_after_each_first_byte(adapter: Adapter) -> None:
     gate = RecordingFirstByteGuard()
-    await adapter.send_batch(messages_for(adapter, "msg_a", "msg_b"), gate)
+    await adapter.send_batch([message_for(adapter, "msg_a"), message_for(adapter, "msg_b")], gate)
     assert sorted(gate.before_calls) == sorted(gate.after_calls) == ["msg_a", "msg_b"]
     assert all(gate.calls.index(("before", each)) < gate.calls.index(("after", each)) for each in ("msg_a", "msg_b"))
 
 
 async def test_a_message_past_its_deadline_is_not_written_and_the_others_are(adapter: Adapter) -> None:
     gate = RecordingFirstByteGuard(late={"msg_b"})
-    handed = await adapter.send_batch(messages_for(adapter, "msg_a", "msg_b", "msg_c"), gate)
+    handed = await adapter.send_batch(
+        [message_for(adapter, "msg_a"), message_for(adapter, "msg_b"), message_for(adapter, "msg_c")], gate
+    )
     assert [each.outcome for each in handed] == ["accepted", "retry", "accepted"]
     assert handed[1].detail == "past_deadline"
     assert sorted(gate.after_calls) == ["msg_a", "msg_c"]
@@ -64,16 +70,17 @@ async def test_an_empty_batch_is_nothing(adapter: Adapter) -> None:
 
 
 async def test_answers_hold_no_address(adapter: Adapter) -> None:
-    messages = messages_for(adapter, "msg_a", "msg_b")
-    handed = await adapter.send_batch(messages, RecordingFirstByteGuard())
-    assert not any(each.to in repr(handed) for each in messages)
+    sent = message_for(adapter, "msg_a")
+    handed = await adapter.send_batch([sent], RecordingFirstByteGuard())
+    assert sent.to not in repr(handed)
 
 
 async def test_a_message_that_cannot_be_handed_over_now_keeps_no_other_from_it(adapter: Adapter) -> None:
     """Raises nothing, whatever the content is: one result for each message."""
-    first, second, third = messages_for(adapter, "msg_a", "msg_b", "msg_c")
-    odd = msgspec.structs.replace(second, to="", content={})
-    handed = await adapter.send_batch([first, odd, third], RecordingFirstByteGuard())
+    odd = msgspec.structs.replace(message_for(adapter, "msg_b"), to="", content={})
+    handed = await adapter.send_batch(
+        [message_for(adapter, "msg_a"), odd, message_for(adapter, "msg_c")], RecordingFirstByteGuard()
+    )
     assert [each.message_id for each in handed] == ["msg_a", "msg_b", "msg_c"]
     assert handed[0].outcome == handed[2].outcome == "accepted"
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, Response
 
+from schemas.addresses import kind_of_address
 from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.facts import Preference
 from schemas.times import Instant
@@ -36,6 +37,9 @@ _PLAIN_PAGE_HEAD = (
     " color: #222; font: 15px/1.55 system-ui, sans-serif; }</style>"
 )
 _SNIPPET_LENGTH = 90
+_SEEN_ON_A_CARD: Final = frozenset({"title", "body"})
+_SEEN_CHARACTERS: Final = 100
+"""Characters of a text that certainly have room on a card."""
 
 
 class InboxMessage(NamedTuple):
@@ -131,6 +135,7 @@ async def _load_chosen_message(context: ConsoleContext, principal: Principal, id
         "decisions": {key: item.decision_id for key, item in decision_by_message.items() if item},
         "summaries": {item.id: CHANNELS_BY_ID[item.channel].summarise(item.content) for item in messages},
         "remarks": {item.id: _cost_remark(context, item) for item in messages if item.preview == "bubble"},
+        "hidden": {item.id: list_hidden(item.content) for item in messages if item.preview == "card"},
         "pieces": {item.id: split_links(item.content.get("text", "")) for item in messages if item.preview == "bubble"},
     }
 
@@ -163,7 +168,7 @@ def _to_inbox_message(context: ConsoleContext, row: Any, name: str | None) -> In
         customer=row.customer,
         name=name,
         at=row.at,
-        to=row.to_address,
+        to=kind_of_address(row.channel).shorten(row.to_address or ""),
         content=content,
         subject=subject,
         snippet=snippet[:_SNIPPET_LENGTH] + ("…" if len(snippet) > _SNIPPET_LENGTH else ""),
@@ -184,3 +189,10 @@ def split_links(text: str) -> list[tuple[str, bool]]:
         pieces += [(text[last : match.start()], False), (match[0], True)]
         last = match.end()
     return [piece for piece in [*pieces, (text[last:], False)] if piece[0]]
+
+
+def list_hidden(content: Mapping[str, str]) -> list[tuple[str, str]]:
+    """All fields of a message of which a card shows a part alone: where it leads, and what only machines read."""
+    if content.keys() <= _SEEN_ON_A_CARD and len(content.get("body", "")) <= _SEEN_CHARACTERS:
+        return []
+    return [(name.replace("_", " "), value) for name, value in content.items()]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from schemas.documents import load_document
-from services.orchestrator.console.inbox_page import split_links, wrap_email_html
+from services.orchestrator.console.inbox_page import list_hidden, split_links, wrap_email_html
 from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
 from services.orchestrator.insight.audit.store import Violation, record_page
 from tests.orchestrator.console.conftest import NOON, House, opened
@@ -232,6 +232,12 @@ async def test_the_inbox_says_what_a_text_costs_and_how_it_would_cost_less(
         plain = (await house.get("/console/inbox?message=msg_b")).text
         assert "About 0.075 EUR (1 part to DE)." in plain
         assert "Could be cheaper" not in plain and "Unicode" not in plain
+
+
+def test_a_card_lists_what_it_shows_in_part_or_not_at_all() -> None:
+    assert list_hidden({"title": "Hi", "body": "x" * 100}) == []
+    assert list_hidden({"title": "Hi", "body": "x" * 101}) == [("title", "Hi"), ("body", "x" * 101)]
+    assert ("collapse key", "order-7") in list_hidden({"title": "Hi", "body": "x", "collapse_key": "order-7"})
 
 
 def test_only_web_addresses_count_as_links() -> None:

@@ -66,17 +66,21 @@ class ProviderClient:
 
     def __init__(
         self,
-        url: str,
+        url: str | None,
         outbound: OutboundGuard,
         limits: HttpLimits,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """`url`: the provider's address; paths are appended. `ssl_context`: which certificates to trust; by default
-        those of the public authorities.
+        """`url`: the provider's address; paths are appended. None where messages say themselves where they go: then
+        each path is what follows `https://`, and the caller has asked the guard about the whole. `ssl_context`: which
+        certificates to trust; by default those of the public authorities.
 
         Raises ValueError for a URL that must not be called.
         """
-        outbound.check_url(url)
+        if url is None:
+            url = "https://"
+        else:
+            outbound.check_url(url)
         self._url, self._limits = url, limits
         self._sockets = outbound.socket_factory(plain=url.startswith("http:"))
         self._ssl_context = ssl_context or default_ssl_context()
@@ -95,18 +99,7 @@ class ProviderClient:
 
         What `send` raises of this module's exceptions becomes the result that it means.
         """
-        results: dict[int, HandoverResult] = {}
-        waiting = iter(enumerate(messages))
-
-        async def send_next() -> None:
-            for index, message in waiting:
-                async with self._request_slots:
-                    results[index] = await _send_one(message, send)
-
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(min(self._limits.concurrency, len(messages))):
-                workers.create_task(send_next())
-        return [results[index] for index in range(len(messages))]
+        return await send_each(messages, send, self._request_slots, self._limits.concurrency)
 
     async def post(
         self,
@@ -179,6 +172,27 @@ class ProviderClient:
                         answer += await content.readany()
             return answer if len(answer) <= self._limits.max_answer else None
         return None
+
+
+async def send_each(
+    messages: Sequence[Message],
+    send: Callable[[Message], Awaitable[HandoverResult]],
+    slots: asyncio.Semaphore,
+    concurrency: int,
+) -> list[HandoverResult]:
+    """See `ProviderClient.send_each`. `slots`: shared by all batches, `concurrency` of them."""
+    results: dict[int, HandoverResult] = {}
+    waiting = iter(enumerate(messages))
+
+    async def send_next() -> None:
+        for index, message in waiting:
+            async with slots:
+                results[index] = await _send_one(message, send)
+
+    async with asyncio.TaskGroup() as workers:
+        for _ in range(min(concurrency, len(messages))):
+            workers.create_task(send_next())
+    return [results[index] for index in range(len(messages))]
 
 
 async def _send_one(message: Message, send: Callable[[Message], Awaitable[HandoverResult]]) -> HandoverResult:

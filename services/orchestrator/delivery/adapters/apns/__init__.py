@@ -1,0 +1,1 @@
+"""Hands notifications over to the Apple Push PushMessage service."""

@@ -1,0 +1,1 @@
+"""Hands notifications over to Firebase Cloud Messaging, HTTP v1."""
