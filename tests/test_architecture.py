@@ -34,6 +34,7 @@ PROTOCOL_FUNCTIONS = frozenset(
         *("evaluate", "_explain", "_explain_allow", "_explain_failure", "_remedies", "_allow"),  # a policy rule
         *("compile_templates", "measure", "render", "summarise", "validate_content"),  # a channel
         *("create_adapter", "send_batch", "read_receipts"),  # an adapter
+        *("before", "after"),  # a guard of first bytes
         *("_list_settings", "_read_submission", "_accept", "_write_receipt"),  # a provider of the lab
         *("close", "start", "stop"),  # whatever has a lifetime
         "main",  # a process

@@ -36,7 +36,7 @@ class BodyTooLong(Exception):
     """The body has more bytes than are read."""
 
 
-class _Exchange(NamedTuple):
+class _LabExchange(NamedTuple):
     """One request with its provider. `rule`: the fault that happens to it."""
 
     name: str
@@ -95,10 +95,10 @@ class Lab:
             return await faulty_answers.write_answer(request, refused.answer, None)
         number = self._log.count_requests(name, submission.message_id) + 1
         rule = self._player.choose(name, submission.message_id, submission.to, number)
-        answer = await self._take(_Exchange(name, provider, asked, submission, rule))
+        answer = await self._take(_LabExchange(name, provider, asked, submission, rule))
         return await faulty_answers.write_answer(request, answer, rule)
 
-    async def _take(self, exchange: _Exchange) -> LabAnswer | None:
+    async def _take(self, exchange: _LabExchange) -> LabAnswer | None:
         """Takes or refuses a good request; returns once the log has it. None: it gets no answer."""
         _, provider, request, submission, rule = exchange
         known = self._find_known(exchange)
@@ -117,14 +117,14 @@ class Lab:
             self._plan_receipts(exchange, provider_id)
         return answer
 
-    def _find_known(self, exchange: _Exchange) -> Acceptance | None:
+    def _find_known(self, exchange: _LabExchange) -> Acceptance | None:
         """What the provider remembers of the request's key."""
         provider, key = exchange.provider, exchange.submission.key
         if key is None or not provider.remembers:
             return None
         return self._log.find_acceptance(exchange.name, key, exchange.request.at - provider.remembers * SECOND)
 
-    async def _answer_refused(self, exchange: _Exchange, answer: LabAnswer) -> LabAnswer:
+    async def _answer_refused(self, exchange: _LabExchange, answer: LabAnswer) -> LabAnswer:
         await self._write_exchange(exchange, "refused", answer.status)
         return answer
 
@@ -133,13 +133,13 @@ class Lab:
         secret = self._keys.derive("ids").hex()
         return uuid.uuid5(uuid.NAMESPACE_OID, f"{secret} {self._player.script.seed} {number}").hex
 
-    def _plan_receipts(self, exchange: _Exchange, provider_id: str) -> None:
+    def _plan_receipts(self, exchange: _LabExchange, provider_id: str) -> None:
         name, provider, _, submission, _ = exchange
         kinds = self._player.tell_fate(submission.message_id, submission.to)
         self._receipts.plan(name, provider, submission, provider_id, kinds, self._player.script.receipts)
 
     async def _write_exchange(
-        self, exchange: _Exchange, outcome: ArrivalOutcome, status: int, provider_id: str = ""
+        self, exchange: _LabExchange, outcome: ArrivalOutcome, status: int, provider_id: str = ""
     ) -> None:
         await self._write(
             exchange.name,

@@ -10,6 +10,7 @@ from services.orchestrator.delivery import store
 from services.orchestrator.delivery.adapter_health import AdapterHealth
 from services.orchestrator.delivery.adapter_trouble import FORGOTTEN_AFTER, TroubleNotes, load_troubles
 from services.orchestrator.delivery.attempts import AttemptEnd
+from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from tests.support.decision_records import decision, event, keep_message
 from tests.support.handovers import claim
 from tests.support.orchestrator_app import World
@@ -25,7 +26,7 @@ async def only_adapter(here: World, role: str = "viewer") -> dict[str, object]:
 async def test_every_adapter_says_what_it_serves_and_that_it_can(here: World) -> None:
     shown = await only_adapter(here)
     assert (shown["name"], shown["kind"], shown["destination"]) == ("sandbox", "sandbox", "inbox")
-    assert [route["channel"] for route in shown["channels"]] == ["email", "sms", "push", "in_app"]  # type: ignore[attr-defined]
+    assert [route["channel"] for route in shown["channels"]] == list(CHANNELS_BY_ID)  # type: ignore[attr-defined]
     assert (shown["state"], shown["until"], shown["processes"], shown["rate"]) == ("serving", None, 0, None)
     assert (shown["waiting"], shown["failures"]) == (0, [])
 
