@@ -40,6 +40,10 @@ class AdapterDeclaration:
     """The ids of the channels that it serves; None for all."""
     destination: Literal["provider", "inbox", "nowhere"] = "provider"
     """Where messages go: to a provider; into this installation, for people to look at; or nowhere at all."""
+    remembers_for: float | None = None
+    """For how many seconds the provider recognises a message that it has had. None: always, or it never does; the
+    adapter's `idempotent` says which.
+    """
     sends_mail: bool = False
     """Whether it needs a sender: `TACTFUL_MAIL__FROM_ADDRESS`, or one for each class."""
     is_default: bool = False

@@ -206,9 +206,9 @@ def _add_retention(service: OrchestratorService, components: Components, bus: Bu
 
 
 def _add_dispatch_role(service: OrchestratorService, components: Components, is_sole_dispatcher: bool) -> None:
-    database, clock, limits = components.database, components.clock, components.settings.dispatch
-    recovery = AttemptRecovery(database, components.adapters, clock, deadline=limits.deadline, slack=limits.slack)
-    claimer = OutboxClaimer(_new_owner_id(), components.address_key)
+    database, clock = components.database, components.clock
+    recovery = AttemptRecovery(database, components.adapters, clock, components.handover_limits)
+    claimer = OutboxClaimer(_new_owner_id(), components.address_key, components.adapters.memories)
     dispatcher = Dispatcher(database, claimer, components.delivery, recovery, clock)
     if is_sole_dispatcher:
         service.before_jobs(recovery.close_all_open)

@@ -96,10 +96,16 @@ class Components:
         )
         """The dead letters of all three services."""
 
+    @property
+    def handover_limits(self) -> HandoverLimits:
+        """What the settings say of handovers."""
+        given = self.settings.dispatch
+        return HandoverLimits(given.deadline, given.slack, given.max_duplicates)
+
     @cached_property
     def delivery(self) -> Delivery:
         """Delivers all messages that this process claims."""
-        limits = HandoverLimits(self.settings.dispatch.deadline, self.settings.dispatch.slack)
+        limits = self.handover_limits
         deadlines = HandoverDeadlines(KernelAlarm(), limits.slack)
         return Delivery(
             *(self.database, self.evaluator, self.adapters, deadlines, limits, self.clock),

@@ -54,12 +54,15 @@ class DispatchSettings(Section):
 
     `deadline`: how long one attempt may take. `slack`: by how much clocks may differ. `timeout`: how long a provider
     may take to answer. `rates`: how many messages a second an adapter gets, over all processes: `sendgrid=100, news=5`.
+    `max_duplicates`: 1 lets a transactional message be sent once more where nobody knows what became of it and the
+    provider would not recognise it; it may then arrive twice.
     """
 
     deadline: Seconds = 30.0
     slack: Seconds = 5.0
     timeout: Seconds = 10.0
     rates: Annotated[str, AfterValidator(_check_rates)] = ""
+    max_duplicates: int = Field(default=0, ge=0, le=1)
 
 
 class RetentionSettings(Section):

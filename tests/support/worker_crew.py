@@ -188,6 +188,7 @@ async def crew(
     limits: HandoverLimits = LIMITS,
     routes: str = "webhook",
     rates: Mapping[str, float] = NO_RATES,
+    memories: Mapping[str, float] = NO_RATES,
 ) -> AsyncIterator[Crew]:
     """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`.
 
@@ -196,7 +197,7 @@ async def crew(
     clock, others = ManualClock(START), NeighbourServices()
     used = parse_routes(routes)
     providers = {route.adapter: Provider(random.Random(seed), clock, name=route.adapter) for route in used}
-    adapters = Adapters(providers, {"push": used}, rates)
+    adapters = Adapters(providers, {"push": used}, rates, memories)
     settings = load_settings(OrchestratorSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
         "push": "null", "email": "off", "sms": "off", "in_app": "off"})  # fmt: skip
     async with AsyncExitStack() as stack:
@@ -239,8 +240,8 @@ async def _worker(
         parts.decision_metrics,
         parts.delivery_metrics,
     )
-    marker = OutboxClaimer(f"worker-{id(service)}", parts.address_key)
-    recovery = AttemptRecovery(database, adapters, clock, deadline=limits.deadline, slack=limits.slack)
+    marker = OutboxClaimer(f"worker-{id(service)}", parts.address_key, adapters.memories)
+    recovery = AttemptRecovery(database, adapters, clock, limits)
     dispatcher = Dispatcher(database, marker, handover, recovery, clock)
     await dispatcher.start()
     straight = InlineDelivery(f"straight-{id(service)}", parts.hash_address, handover)

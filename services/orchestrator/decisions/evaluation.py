@@ -112,18 +112,13 @@ class ClaimedMessage(msgspec.Struct, frozen=True):
     """When it became ready to be handed over."""
     maybe_sent: bool = False
     """An earlier attempt may have arrived."""
-    last_adapter: str | None = None
-    """The adapter of the attempt before this one."""
+    is_repeatable: bool = True
+    """Whether it may be handed over although an earlier attempt may have arrived."""
     triggered: TriggeredCampaign | None = None
     """What was evaluated, where the same process has just decided it. So are `facts` and `sole_decision`."""
     facts: Facts | None = None
     sole_decision: bool = False
     """No other decision was taken with it, so the customer's contacts are still those on which it was allowed."""
-
-    @property
-    def of_another_adapter(self) -> bool:
-        """Whether the attempt before this one was another adapter's."""
-        return self.last_adapter not in (None, self.adapter)
 
     @property
     def stored(self) -> StoredMessage:

@@ -7,12 +7,13 @@ handover is closed was accepted. An attempt that ended in any other way is kept 
 message may be tried again.
 """
 
+import zlib
 from typing import NamedTuple
 
 from schemas.message import HandoverResult
 from schemas.reasons import Reason
 from schemas.times import SECOND, Instant
-from schemas.vocabulary import MessageState
+from schemas.vocabulary import Class, MessageState
 from services.orchestrator.policy.ledger import ContactState, Ledger
 
 MAX_ATTEMPTS = 8
@@ -39,6 +40,8 @@ class OpenAttempt(NamedTuple):
     customer: str
     channel: str
     number: int
+    cls: str
+    maybe_sent: bool
     adapter: str | None
     """None in handovers that an earlier version has opened."""
 
@@ -52,14 +55,12 @@ class AttemptEnd(NamedTuple):
 
 
 class AttemptResult(NamedTuple):
-    """An adapter's answer for one attempt. `idempotent`: the provider takes a message id once, however often it is
-    sent, so an attempt with an unknown outcome may be repeated.
-    """
+    """An adapter's answer for one attempt. `may_repeat`: whether it may be repeated after an unknown outcome."""
 
     customer: str
     number: int
     handover_result: HandoverResult
-    idempotent: bool
+    may_repeat: bool
     adapter: str
 
     @property
@@ -99,7 +100,7 @@ def decide_next_state(result: AttemptResult, now: Instant) -> NextState:
     if answer.outcome == "rejected":
         return NextState(MessageState.REJECTED, None, failure_reason=Reason.PROVIDER_REJECTED)
     unknown = answer.outcome == "unknown"
-    if unknown and not result.idempotent:
+    if unknown and not result.may_repeat:
         return NextState(MessageState.UNKNOWN, "unknown")
     is_judged = answer.detail not in NOT_TRIED and answer.fault not in OF_ALL_MESSAGES
     if result.number >= MAX_ATTEMPTS and is_judged:
@@ -107,15 +108,25 @@ def decide_next_state(result: AttemptResult, now: Instant) -> NextState:
             return NextState(MessageState.UNKNOWN, "unknown")
         return NextState(MessageState.FAILED, None, failure_reason=Reason.PROVIDER_EXHAUSTED)
     # After an unknown outcome the contact counts on as `unknown`: the message may have arrived.
-    until = now + backoff(result.number, answer.retry_after)
+    until = now + backoff(result.number, answer.retry_after, answer.message_id)
     return NextState(MessageState.RETRY, "unknown" if unknown else "planned", until)
 
 
-def backoff(number: int, retry_after: float | None) -> int:
-    """Microseconds until the next attempt: what the provider asks for, else doubling from two seconds."""
-    if retry_after is not None:
-        return int(retry_after * SECOND)
-    return min(FIRST_BACKOFF << (number - 1), MAX_BACKOFF)
+def may_repeat(is_idempotent: bool, cls: str, max_duplicates: int, *, maybe_sent: bool) -> bool:
+    """Whether an attempt may be repeated after an unknown outcome: always where the provider takes a message once,
+    however often it is sent; elsewhere only a transactional message, once, and only if the settings allow it.
+
+    `maybe_sent`: an earlier attempt has had an unknown outcome, too.
+    """
+    return is_idempotent or (cls == Class.TRANSACTIONAL and max_duplicates > 0 and not maybe_sent)
+
+
+def backoff(number: int, retry_after: float | None, message_id: str) -> int:
+    """Microseconds until the next attempt: what the provider asks for, else doubling from two seconds, and up to a
+    quarter more, by the message's id, so that messages which failed together do not come back together.
+    """
+    wait = min(FIRST_BACKOFF << (number - 1), MAX_BACKOFF) if retry_after is None else int(retry_after * SECOND)
+    return wait + wait * (zlib.crc32(f"{message_id} {number}".encode()) % 256) // 1024
 
 
 def resolve_next_state(

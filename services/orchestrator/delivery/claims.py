@@ -6,10 +6,10 @@ A claim is committed before anything is read for the last time or sent: see `del
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schemas.addresses import hash_address
-from schemas.times import Instant
+from schemas.times import SECOND, Instant
 from services.kit.db.database import Tx
 from services.kit.observability.logs import log_error
 from services.orchestrator.decisions import store as ledger_store
@@ -23,16 +23,22 @@ from services.orchestrator.delivery import store
 from services.orchestrator.delivery.delivery import Delivery
 from services.orchestrator.delivery.routing import OutboxLine
 
+MEMORY_USED = 0.9
+"""Which part of the time for which a provider recognises a message is relied on: its clock is not ours."""
 MAX_IN_FLIGHT = 4_000
 """Messages of one adapter that inline delivery may have under way at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxClaimer:
-    """Claims messages of the outbox for one dispatcher. `address_key` is the key under which addresses are hashed."""
+    """Claims messages of the outbox for one dispatcher. `address_key` is the key under which addresses are hashed.
+
+    `memories`: for how many seconds adapters recognise what they have had, of those that forget it.
+    """
 
     owner: str
     address_key: bytes
+    memories: Mapping[str, float] = field(default_factory=dict)
 
     async def claim_messages(
         self, tx: Tx, line: OutboxLine, epochs: Mapping[int, int], limit: int, now: Instant, opened: Instant
@@ -52,6 +58,7 @@ class OutboxClaimer:
         pending = await store.load_pending_messages(tx, [row.message_id for row in rows])
         ledgers_before = {customer: each.ledger for customer, each in locked.items()}
         ledgers = dict(ledgers_before)
+        lost = await self._find_lost(tx, line, pending, now)
         if pending:
             ids = list(pending)
             handover_id = await store.open_handover(tx, line.channel, line.adapter, self.owner, ids, now, opened)
@@ -65,7 +72,7 @@ class OutboxClaimer:
                 ClaimedMessage(
                     *(stored.message, handover_id, line.adapter, stored.attempts + 1, now, ledger),
                     stored.first_planned,
-                    *(stored.ready_at, stored.maybe_sent, stored.last_adapter),
+                    *(stored.ready_at, stored.maybe_sent, row.message_id not in lost),
                 )
             )
         hashes = [
@@ -80,6 +87,20 @@ class OutboxClaimer:
         await ledger_store.save_ledger_changes(tx, ledgers_before, ledgers, now, claim_order)
         await store.delete_outbox_rows(tx, rows)
         return claimed_messages
+
+    async def _find_lost(
+        self, tx: Tx, line: OutboxLine, pending: Mapping[str, store.PendingMessage], now: Instant
+    ) -> set[str]:
+        """Those that an earlier attempt may have delivered and that this adapter would not recognise: another one has
+        had them, or it was too long ago.
+        """
+        maybe_sent = {id: each for id, each in pending.items() if each.maybe_sent}
+        others = {id for id, each in maybe_sent.items() if each.last_adapter not in (None, line.adapter)}
+        memory = self.memories.get(line.adapter)
+        if memory is None:
+            return others
+        first = await store.find_first_attempts(tx, list(maybe_sent))
+        return others | {id for id, at in first.items() if now - at > memory * MEMORY_USED * SECOND}
 
 
 class InlineDelivery:

@@ -38,7 +38,7 @@ from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.delivery import store
 from services.orchestrator.delivery.adapter_health import AdapterHealth, WatchedFirstByte
 from services.orchestrator.delivery.adapters.installed import Adapters
-from services.orchestrator.delivery.attempts import AttemptEnd, AttemptResult
+from services.orchestrator.delivery.attempts import AttemptEnd, AttemptResult, may_repeat
 from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.results import record_late_results, record_results
@@ -52,10 +52,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class HandoverLimits:
-    """Seconds from the claim within which a handover may start, and from its last check to its first byte."""
+    """Seconds from the claim within which a handover may start, and from its last check to its first byte.
+
+    `max_duplicates`: how often a transactional message may be handed over again to a provider that does not recognise
+    it, after nobody knew what became of it.
+    """
 
     deadline: float
     slack: float
+    max_duplicates: int = 0
 
 
 class RecheckResult(msgspec.Struct, frozen=True):
@@ -138,10 +143,8 @@ class Delivery:
 
     async def deliver(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
         """Recheck, send and record messages whose claims have committed: all those of one handover."""
-        # An adapter recognises what it has had before itself, and no other adapter does.
-        of_others = {item.message.id for item in claimed_messages if item.maybe_sent and item.of_another_adapter}
-        await self._end_as_unknown([item for item in claimed_messages if item.message.id in of_others])
-        to_check = [item for item in claimed_messages if item.message.id not in of_others]
+        await self._end_as_unknown([item for item in claimed_messages if not item.is_repeatable])
+        to_check = [item for item in claimed_messages if item.is_repeatable]
         if not to_check:
             await self._record(claimed_messages, [])
             return
@@ -299,18 +302,13 @@ class Delivery:
         if not claimed_messages:
             return
         name, handover_id = claimed_messages[0].adapter, claimed_messages[0].handover_id
-        may_repeat = closes and self._adapters.by_name[name].idempotent
+        is_idempotent, most = self._adapters.by_name[name].idempotent, self._limits.max_duplicates
         by_id = {item.message.id: item for item in claimed_messages}
-        results = [
-            AttemptResult(
-                by_id[answer.message_id].message.customer,
-                by_id[answer.message_id].number,
-                answer,
-                may_repeat,
-                name,
-            )
-            for answer in answers
-        ]
+        results: list[AttemptResult] = []
+        for answer in answers:
+            item = by_id[answer.message_id]
+            repeats = closes and may_repeat(is_idempotent, item.message.cls, most, maybe_sent=item.maybe_sent)
+            results.append(AttemptResult(item.message.customer, item.number, answer, repeats, name))
 
         async def write() -> None:
             async with self._database.write() as tx:

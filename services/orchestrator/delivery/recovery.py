@@ -12,7 +12,8 @@ from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock, Instant
 from services.orchestrator.delivery import store
 from services.orchestrator.delivery.adapters.installed import Adapters
-from services.orchestrator.delivery.attempts import DISPATCHER_GONE, AttemptResult
+from services.orchestrator.delivery.attempts import DISPATCHER_GONE, AttemptResult, may_repeat
+from services.orchestrator.delivery.delivery import HandoverLimits
 from services.orchestrator.delivery.results import record_results
 
 CLOCK_ERROR = 1.0
@@ -22,13 +23,14 @@ BATCH_SIZE = 200
 
 
 class AttemptRecovery:
-    """Finds attempts that their owners cannot end any more. `deadline`, `slack`: seconds, as set for the owners."""
+    """Finds attempts that their owners cannot end any more. `limits`: as set for the owners."""
 
-    def __init__(self, database: Database, adapters: Adapters, clock: Clock, *, deadline: float, slack: float) -> None:
+    def __init__(self, database: Database, adapters: Adapters, clock: Clock, limits: HandoverLimits) -> None:
         self._database = database
         self._adapters = adapters
         self._clock = clock
-        self._grace_period = int((deadline + slack + CLOCK_ERROR) * SECOND)
+        self._grace_period = int((limits.deadline + limits.slack + CLOCK_ERROR) * SECOND)
+        self._max_duplicates = limits.max_duplicates
 
     async def close_overdue(self) -> None:
         """Close handovers that were opened longer ago than any may take to start."""
@@ -59,8 +61,9 @@ class AttemptRecovery:
             name = attempt.adapter or self._first_adapter(attempt.channel)
             adapter = self._adapters.by_name.get(name)
             answer = HandoverResult(attempt.message_id, "unknown", detail=DISPATCHER_GONE, retry_after=0.0)
-            is_idempotent = adapter is not None and adapter.idempotent
-            results.append(AttemptResult(attempt.customer, attempt.number, answer, is_idempotent, name))
+            is_idempotent, most = adapter is not None and adapter.idempotent, self._max_duplicates
+            repeats = may_repeat(is_idempotent, attempt.cls, most, maybe_sent=attempt.maybe_sent)
+            results.append(AttemptResult(attempt.customer, attempt.number, answer, repeats, name))
         if await record_results(tx, handover_id, results, self._clock.now()) and open_attempts:
             log("attempts_closed_for_their_owner", level="warning", count=len(open_attempts))
 

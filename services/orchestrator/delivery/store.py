@@ -206,6 +206,18 @@ async def load_pending_messages(tx: Tx, ids: Sequence[str]) -> dict[str, Pending
     }
 
 
+async def find_first_attempts(tx: Tx, ids: Sequence[str]) -> dict[str, Instant]:
+    """When these messages were first handed over without anybody knowing what became of them."""
+    if not ids:
+        return {}
+    rows = await tx.rows(
+        "SELECT message_id, min(claimed_at) AS first FROM attempt "
+        f"WHERE outcome = 'unknown' AND {tx.in_list('message_id', 'ids')} GROUP BY message_id",
+        ids=tx.list_parameter(ids),
+    )
+    return {row.message_id: row.first for row in rows}
+
+
 async def open_handover(
     tx: Tx, channel: str, adapter: str, owner: str, messages: Sequence[str], now: Instant, opened: Instant
 ) -> int:
@@ -323,11 +335,17 @@ async def find_overdue_handovers(tx: Tx, opened_before: Instant, limit: int) -> 
 async def load_open_attempts(tx: Tx, handover_id: int) -> list[OpenAttempt]:
     """The attempts of a handover that have not ended."""
     rows = await tx.rows(
-        "SELECT a.message_id, a.customer, a.channel, a.attempts, h.adapter FROM open_attempt a "
-        "JOIN handover h ON h.handover_id = a.handover_id WHERE a.handover_id = :id ORDER BY a.message_id",
+        "SELECT a.message_id, a.customer, a.channel, a.attempts, a.cls, m.maybe_sent, h.adapter FROM open_attempt a "
+        "JOIN handover h ON h.handover_id = a.handover_id JOIN message m ON m.message_id = a.message_id "
+        "WHERE a.handover_id = :id ORDER BY a.message_id",
         id=handover_id,
     )
-    return [OpenAttempt._make(row) for row in rows]
+    return [
+        OpenAttempt(
+            *(row.message_id, row.customer, row.channel, row.attempts, row.cls, bool(row.maybe_sent), row.adapter)
+        )
+        for row in rows
+    ]
 
 
 async def _load_customers(tx: Tx, ids: Sequence[str]) -> dict[str, str]:

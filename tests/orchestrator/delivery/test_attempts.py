@@ -6,7 +6,14 @@ from schemas.message import HandoverFault, HandoverOutcome, HandoverResult
 from schemas.reasons import Reason
 from schemas.times import SECOND
 from schemas.vocabulary import MessageState
-from services.orchestrator.delivery.attempts import MAX_ATTEMPTS, NOT_TRIED, AttemptResult, backoff, decide_next_state
+from services.orchestrator.delivery.attempts import (
+    MAX_ATTEMPTS,
+    NOT_TRIED,
+    AttemptResult,
+    backoff,
+    decide_next_state,
+    may_repeat,
+)
 
 NOW = 1_000 * SECOND
 ACCEPTED, REJECTED, RETRY = MessageState.ACCEPTED, MessageState.REJECTED, MessageState.RETRY
@@ -59,4 +66,27 @@ def test_an_end_decides_about_message_and_contact(
     [(1, None, 2), (2, None, 4), (5, None, 32), (20, None, 600), (1, 7.5, 7.5), (9, 3600.0, 3600), (1, 0.0, 0)],
 )
 def test_what_a_provider_asks_for_goes_before_doubling(number: int, retry_after: float | None, seconds: float) -> None:
-    assert backoff(number, retry_after) == int(seconds * SECOND)
+    waits = [backoff(number, retry_after, f"msg_{each}") for each in range(200)]
+    assert int(seconds * SECOND) <= min(waits) and max(waits) <= seconds * SECOND * 1.25
+    assert waits == [backoff(number, retry_after, f"msg_{each}") for each in range(200)]
+    if seconds:
+        assert len(set(waits)) > 50  # what failed together does not come back together
+
+
+@pytest.mark.parametrize(
+    ("idempotent", "cls", "most", "maybe_sent", "repeats"),
+    [
+        (True, "marketing", 0, False, True),
+        (True, "marketing", 0, True, True),
+        (False, "marketing", 0, False, False),
+        (False, "marketing", 1, False, False),
+        (False, "service", 1, False, False),
+        (False, "transactional", 0, False, False),
+        (False, "transactional", 1, False, True),
+        (False, "transactional", 1, True, False),
+    ],
+)
+def test_where_nobody_recognises_a_message_only_a_transactional_one_is_sent_once_more(
+    idempotent: bool, cls: str, most: int, maybe_sent: bool, repeats: bool
+) -> None:
+    assert may_repeat(idempotent, cls, most, maybe_sent=maybe_sent) is repeats

@@ -12,6 +12,7 @@ from schemas.times import SECOND
 from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.attempts import DISPATCHER_GONE, MAYBE_SENT_DETAIL
+from services.orchestrator.delivery.delivery import HandoverLimits
 from services.orchestrator.delivery.recovery import CLOCK_ERROR, AttemptRecovery
 from tests.support.worker_crew import Crew, crew, record
 
@@ -33,7 +34,7 @@ async def us(tmp_path: Path) -> AsyncIterator[Crew]:
 
 
 def recovery(us: Crew, **adapters: Any) -> AttemptRecovery:
-    return AttemptRecovery(us.database, Adapters.one_each(adapters), us.clock, deadline=DEADLINE, slack=SLACK)
+    return AttemptRecovery(us.database, Adapters.one_each(adapters), us.clock, HandoverLimits(DEADLINE, SLACK))
 
 
 async def opened_ago(us: Crew, span: int) -> None:

@@ -6,15 +6,17 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schemas.times import HOUR
 from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.decisions.message_store import OUTBOX_GROWN
 from services.orchestrator.delivery.adapter_health import FIRST_PAUSE
-from tests.support.worker_crew import Crew, crew, record
+from tests.support.worker_crew import LIMITS, Crew, crew, record
 
 pytestmark = pytest.mark.wired
 
@@ -154,6 +156,40 @@ async def test_where_its_adapter_is_gone_it_ends_as_unknown_and_is_not_sent(data
         assert await rows(us, "SELECT state, detail FROM tracked_message") == [("unknown", None)]
         assert await rows(us, "SELECT 1 FROM handover WHERE closed_at IS NULL") == []
         assert had(us) == {"first": 0}
+
+
+@pytest.mark.parametrize(("hours", "state"), [(21, "accepted"), (22, "unknown")])
+async def test_what_a_provider_no_longer_recognises_is_not_sent_again(
+    hours: int, state: str, database_url: str, tmp_path: Path
+) -> None:
+    async with product(database_url, tmp_path, "first", memories={"first": 24 * 3600.0}) as us:
+        us.provider.odds = {"unknown": 1.0}
+        await decide(us, 1)
+        assert await us.workers[0].hand_over() == 1
+        us.provider.odds = {"accepted": 1.0}
+        us.clock.advance(hours * HOUR)
+        await us.workers[0].scheduler.tick(us.clock.now())
+        assert await us.workers[0].hand_over() == 1
+        assert await rows(us, "SELECT state FROM tracked_message") == [(state,)]
+        assert had(us) == {"first": 2 if state == "accepted" else 1}
+
+
+@pytest.mark.parametrize(("most", "times", "state"), [(0, 1, "unknown"), (1, 2, "unknown")])
+async def test_a_provider_that_recognises_nothing_gets_a_transactional_message_once_more_if_that_is_allowed(
+    most: int, times: int, state: str, database_url: str, tmp_path: Path
+) -> None:
+    limits = replace(LIMITS, max_duplicates=most)
+    async with product(database_url, tmp_path, "first", limits=limits) as us:
+        us.provider.idempotent, us.provider.odds = False, {"unknown": 1.0}
+        await decide(us, 1)
+        async with us.database.write() as tx:
+            await tx.execute("UPDATE message SET cls = 'transactional'")
+        for _ in range(4):
+            await us.workers[0].hand_over()
+            us.clock.advance(HOUR)
+            await us.workers[0].scheduler.tick(us.clock.now())
+        assert had(us) == {"first": times}
+        assert await rows(us, "SELECT state FROM tracked_message") == [(state,)]
 
 
 @pytest.mark.parametrize("routes", ["second", '[{"adapter": "second"}, {"adapter": "first", "weight": 0}]'])

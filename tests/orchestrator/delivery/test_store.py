@@ -18,6 +18,7 @@ from services.orchestrator.delivery.attempts import (
     AttemptEnd,
     AttemptResult,
     OpenAttempt,
+    backoff,
     decide_next_state,
 )
 from tests.support.decision_records import decision, event, keep_message
@@ -136,7 +137,7 @@ async def test_a_retry_after_an_unknown_outcome_is_remembered_until_the_message_
     row = await message(database)
     assert (row.state, row.detail, row.maybe_sent) == ("retry", MAYBE_SENT_DETAIL, 1)
     assert timer is not None
-    assert tuple(timer) == ("c-1", "retry", NOON + 2 * SECOND)
+    assert tuple(timer) == ("c-1", "retry", NOON + backoff(1, None, ID))
     rejected = result("rejected", detail="status 400")
     async with database.write() as tx:
         await store.write_next_states(tx, [(rejected, decide_next_state(rejected, NOON))], NOON)
@@ -150,7 +151,9 @@ async def test_overdue_handovers_are_found_by_the_database_s_time(database: Data
         assert await store.find_overdue_handovers(tx, 99, 10) == []
         assert await store.find_overdue_handovers(tx, 100, 10) == [handover_id]
         assert await store.find_overdue_handovers(tx, 100, 0) == []
-        assert await store.load_open_attempts(tx, handover_id) == [OpenAttempt(ID, "c-1", "sms", 1, "webhook")]
+        assert await store.load_open_attempts(tx, handover_id) == [
+            OpenAttempt(ID, "c-1", "sms", 1, OF.cls, False, "webhook")
+        ]
         await store.close_handover(tx, handover_id, [], NOON)
         assert await store.find_overdue_handovers(tx, 100, 10) == []
         assert await store.load_open_attempts(tx, handover_id) == []

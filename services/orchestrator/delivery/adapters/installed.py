@@ -1,7 +1,7 @@
 """The adapters of an installation, as delivery uses them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.orchestrator.adapter_settings import RouteSettings
 from services.orchestrator.delivery.adapters.definition import Adapter
@@ -12,12 +12,14 @@ from services.orchestrator.delivery.routing import Routes
 class Adapters:
     """The adapters of this installation: by name, and which of them serve a channel.
 
-    `rates`: how many messages a second one of them may get, where that is set.
+    `rates`: how many messages a second one of them may get, where that is set. `memories`: for how many seconds one
+    recognises a message that it has had, of those that forget.
     """
 
     by_name: Mapping[str, Adapter]
     routes: Routes
     rates: Mapping[str, float]
+    memories: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def channels(self) -> frozenset[str]:

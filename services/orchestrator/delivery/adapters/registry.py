@@ -33,7 +33,9 @@ def build_adapters(settings: OrchestratorSettings, database: Database, clock: Cl
                 by_name[route.adapter] = _create_adapter(route.adapter, kind, settings, database, clock)
         if used := settings.routes_of(channel):
             routes[channel] = used
-    return Adapters(by_name, routes, _known_rates(settings))
+    kinds = {name: ADAPTER_REGISTRY.declarations[settings.kind_of(name) or name] for name in by_name}
+    memories = {name: kind.remembers_for for name, kind in kinds.items() if kind.remembers_for is not None}
+    return Adapters(by_name, routes, _known_rates(settings), memories)
 
 
 def _known_rates(settings: OrchestratorSettings) -> Mapping[str, float]:

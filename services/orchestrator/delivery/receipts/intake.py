@@ -174,7 +174,7 @@ async def _settle_unknown(tx: Tx, receipts: Sequence[Receipt], messages: dict[st
             messages[id].customer,
             messages[id].attempts,
             HandoverResult(id, "accepted", detail=KNOWN_BY_RECEIPT),
-            idempotent=True,
+            may_repeat=True,
             adapter=messages[id].adapter or "",
         )
         for id in sorted(unknown)

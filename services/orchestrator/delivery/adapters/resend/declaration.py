@@ -19,6 +19,7 @@ DECLARATION: Final = AdapterDeclaration(
     order=27,
     summary="",
     channels=frozenset({"email"}),
+    remembers_for=24 * 60 * 60,
     sends_mail=True,
     settings=ResendSettings,
     sample=(
