@@ -29,11 +29,6 @@ BEFORE = "2026-11-29"
 PAGES = ("", "customers", "dead-letters", "decisions", "holds", "inbox", "why")
 REFUSED_TODAY = {
     "app-link": "/content/push/en/link",
-    "fallback-active": "/strategy",
-    "fallback-approved": "/strategy",
-    "fallback-draft": "/strategy",
-    "fallback-paused": "/strategy",
-    "fallback-submitted": "/strategy",
     "misspelt": "/content/email/en/html",
     "newline": "/content/email/en/subject",
     "odd-locales": "/content/email/de-12",
@@ -271,7 +266,7 @@ def test_the_command_line_names_campaigns_that_could_not_be_saved_today(
         checks = {each["check"]: each for each in running.run("doctor", "-o", "json").data}
         assert checks["campaigns"]["state"] == "amber"
         assert checks["campaigns"]["detail"] == (
-            "active, but could not be saved today: app-link, fallback-active, misspelt, odd-locales"
+            "active, but could not be saved today: app-link, misspelt, odd-locales"
         )
         assert checks["db orchestrator"]["state"] == checks["policy"]["state"] == "green"
         checked = running.run("campaigns", "check", "odd-locales")

@@ -145,7 +145,9 @@ def test_a_long_ledger_drops_what_no_rule_looks_back_at() -> None:
 @pytest.mark.parametrize("old", [0, 1, 8, 9, 40])
 def test_a_long_ledger_is_trimmed_only_when_an_eighth_of_it_is_old(old: int) -> None:
     recent = MAX_UNTRIMMED_CONTACTS - old
-    many = [contact(f"01 00:{n:02}") for n in range(old)] + [contact(f"02 09:{n % 60:02}", event_id=f"e-{n}") for n in range(recent)]
+    many = [contact(f"01 00:{n:02}") for n in range(old)] + [
+        contact(f"02 09:{n % 60:02}", event_id=f"e-{n}") for n in range(recent)
+    ]
     request = EvaluationRequest(triggered_campaigns=(touch(),))
     found = evaluate_customer("c-1", facts(), [request], VersionedLedger(1, ledger(*many)), NOW, NOW - HOUR, rendered)
     assert len(found.ledger) == (recent + 1 if old >= 9 else MAX_UNTRIMMED_CONTACTS + 1)

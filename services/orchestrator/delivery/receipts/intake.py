@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Row
 
 from schemas.message import HandoverResult
-from schemas.receipt import Receipt
+from schemas.receipt import ARRIVAL_KINDS, Receipt, shows_failure
 from schemas.service_api import ProviderEntry
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import Class, MessageState, SuppressionReason
@@ -19,6 +19,7 @@ from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent, Transient
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import store as ledger_store
+from services.orchestrator.decisions.message_store import wake_waiting
 from services.orchestrator.delivery.attempts import AttemptResult
 from services.orchestrator.delivery.receipts import store
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
@@ -60,6 +61,11 @@ def suppression_reason(receipt: Receipt) -> SuppressionReason | None:
     return SuppressionReason.STOP_KEYWORD if receipt.kind == "unsubscribed" else None
 
 
+def _settles(receipt: Receipt) -> bool:
+    """Whether other channels need wait for the message no longer: it has arrived, or certainly will not."""
+    return receipt.kind in ARRIVAL_KINDS or shows_failure(receipt.kind, receipt.permanent)
+
+
 class ReceiptIntake:
     """Takes the receipts of all adapters."""
 
@@ -91,6 +97,7 @@ class ReceiptIntake:
                 await ledger_store.lock_ledgers(tx, sorted({messages[each.message_id].customer for each in new}))
             await _settle_unknown(tx, new, messages, now)
             await _release_unsent(tx, new, messages, now)
+            await wake_waiting(tx, sorted({each.message_id for each in new if _settles(each)}), now)
         await self.suppress(await self._find_unsuppressed([each.receipt.key for each in known]))
         distinct = {each.key: each for each in new}
         for each in distinct.values():
