@@ -74,6 +74,12 @@ class AdapterDeclaration:
 ADAPTER_REGISTRY: Final = ExtensionRegistry(AdapterDeclaration, "services.orchestrator.delivery.adapters")
 
 
+def gives_receipts(adapter: str | None) -> bool:
+    """Whether the provider behind an adapter tells later what became of messages. One that is not known here may."""
+    declaration = ADAPTER_REGISTRY.declarations.get(adapter or "")
+    return declaration is None or declaration.has_receipts
+
+
 def default_adapters(channels: Iterable[str]) -> Mapping[str, str]:
     """The adapter of each channel for which nothing is set."""
     defaults = [each for each in ADAPTER_REGISTRY.declarations.values() if each.is_default]

@@ -11,9 +11,8 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic.json_schema import SkipJsonSchema
 
-from schemas.documents import DocumentProblem, FieldError, is_stored, validate_document
+from schemas.documents import FieldError, is_stored, validate_document
 from schemas.fields import (
     Channels,
     ClassField,
@@ -27,8 +26,12 @@ from schemas.fields import (
     enum_member,
 )
 from schemas.locales import parse_locale
-from schemas.times import DAY, parse_duration
-from schemas.vocabulary import SUPPORTED_STRATEGIES, Class, Strategy
+from schemas.times import DAY, MINUTE, format_duration, parse_duration
+from schemas.vocabulary import Class, Strategy
+
+MIN_FALLBACK_AFTER = MINUTE
+"""Less would try the next channel while most handsets have not answered yet."""
+MAX_FALLBACK_AFTER = 7 * DAY
 
 _LOCALE_SCHEMA = WithJsonSchema(
     {"type": "string", "pattern": r"^([A-Za-z]{2,3}|[IiXx][-_][A-Za-z0-9]{1,8})([-_][A-Za-z0-9]{1,8})*$"}
@@ -71,13 +74,6 @@ def _validate_reentry(value: Any) -> Any:
 Reentry = Annotated[str, BeforeValidator(_validate_reentry)]
 
 
-StrategyField = Annotated[
-    Strategy,
-    enum_member(Strategy, SUPPORTED_STRATEGIES),
-    WithJsonSchema({"type": "string", "enum": list(SUPPORTED_STRATEGIES)}),
-]
-
-
 class Campaign(Document):
     """What to send, to whom, and on which event. The form is the same over HTTP, in files and in simulations."""
 
@@ -91,8 +87,8 @@ class Campaign(Document):
     trigger: Trigger
     audience: Condition | None = None
     channels: Channels
-    strategy: StrategyField = Strategy.FIRST
-    fallback_after: SkipJsonSchema[Duration | None] = None
+    strategy: Annotated[Strategy, enum_member(Strategy)] = Strategy.FIRST
+    fallback_after: Duration | None = None
     ttl: Duration = 7 * DAY
     reentry: Reentry = "always"
     start: InstantField | None = None
@@ -102,14 +98,13 @@ class Campaign(Document):
     content: dict[str, dict[LocaleAsWritten, dict[str, str]]]
 
     @model_validator(mode="after")
-    def _check_consistency(self) -> "Campaign":
+    def _check_consistency(self, info: ValidationInfo) -> "Campaign":
         if self.class_ is Class.MARKETING and self.topic is None:
             raise FieldError("topic", "a marketing campaign needs a `topic` that customers can switch off")
         if self.class_ is Class.TRANSACTIONAL and self.holdout:
             raise ValueError("a transactional message is never held out: remove `holdout`")
-        if self.fallback_after is not None and self.strategy is not Strategy.FALLBACK:
-            detail = "`fallback_after` belongs to strategy `fallback`, which is not available yet: remove it"
-            raise FieldError("fallback_after", detail)
+        if not is_stored(info):
+            self._check_fallback()
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise FieldError("end", "`start` must be before `end`")
         missing = [channel.value for channel in self.channels if channel.value not in self.content]
@@ -120,6 +115,19 @@ class Campaign(Document):
             raise FieldError("content", f"`content` has `{unused[0]}`, which `channels` does not name")
         return self
 
+    def _check_fallback(self) -> None:
+        """Versions that were saved before `fallback` fell back may lack `fallback_after`, and then act as `first`."""
+        if self.strategy is not Strategy.FALLBACK:
+            if self.fallback_after is not None:
+                raise FieldError("fallback_after", "`fallback_after` belongs to the strategy `fallback`: remove it")
+            return
+        if self.fallback_after is None:
+            detail = "the strategy `fallback` needs it: for how long a delivery may stay unconfirmed, such as `30m`"
+            raise FieldError("fallback_after", detail)
+        if not MIN_FALLBACK_AFTER <= self.fallback_after <= MAX_FALLBACK_AFTER:
+            limits = f"{format_duration(MIN_FALLBACK_AFTER)} to {format_duration(MAX_FALLBACK_AFTER)}"
+            raise FieldError("fallback_after", f"it must be {limits}")
+
     @property
     def reentry_interval(self) -> int | None:
         """Microseconds of `every <duration>`, else None."""
@@ -129,20 +137,6 @@ class Campaign(Document):
 def read_stored_campaign(data: Any) -> Campaign:
     """A campaign that was saved before, by this version or an earlier one. Raises DocumentError if it cannot be used.
 
-    It may be refused when it is saved again: see `unsupported_strategy_problems` and `LocaleAsWritten`.
+    It may be refused when it is saved again: see `Campaign._check_fallback` and `LocaleAsWritten`.
     """
     return validate_document(Campaign, data, stored=True)
-
-
-FALLBACK_DETAIL = (
-    "the strategy `fallback` is not available yet: nothing would send on the next channel when the first one is not "
-    "confirmed"
-)
-FALLBACK_REMEDY = "use `first`, the first channel that may send, or `all`, and remove `fallback_after`"
-
-
-def unsupported_strategy_problems(document: Campaign) -> list[DocumentProblem]:
-    """Why a new document is refused although it can be read: a strategy that delivery does not implement."""
-    if document.strategy in SUPPORTED_STRATEGIES:
-        return []
-    return [("/strategy", "not_available", f"{FALLBACK_DETAIL}; {FALLBACK_REMEDY}")]

@@ -1,6 +1,5 @@
 """Field types that documents share: keys, durations, instants, enumerations and scopes."""
 
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import (
@@ -69,18 +68,15 @@ def _require_distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _enum_validator(enum_type: type, offered: Iterable[str] = ()) -> BeforeValidator:
-    """Accepts the text of an enumeration's member, although models are strict. `offered`: those that a refusal lists;
-    all by default.
-    """
+def _enum_validator(enum_type: type) -> BeforeValidator:
+    """Accepts the text of an enumeration's member, although models are strict."""
     words = [str(member) for member in enum_type]  # type: ignore[attr-defined]
-    listed = ", ".join(offered or words)
 
     def read(value: Any) -> Any:
         if isinstance(value, enum_type):
             return value
         if not isinstance(value, str) or value not in words:
-            raise ValueError(f"`{value}` is none of: {listed}")
+            raise ValueError(f"`{value}` is none of: {', '.join(words)}")
         return enum_type(value)
 
     return BeforeValidator(read)

@@ -17,7 +17,7 @@ from schemas.customer import Customer
 from schemas.finding import Severity
 from schemas.ids import KEY_PATTERN, MAX_ID_BYTES
 from schemas.policy import Policy
-from schemas.reasons import RULES, Reason
+from schemas.reasons import CHANNEL_CHOICE, RULES, Reason
 from schemas.suppression import Hold, Suppression
 from schemas.times import format_duration
 from schemas.vocabulary import CHANNELS, Class, Intent, Outcome
@@ -167,7 +167,7 @@ def _finding_schema() -> dict[str, Any]:
 def _decision_schema() -> dict[str, Any]:
     event = _object_schema({"source": _ID, "id": _ID, "type": _ID, "time": _TIME})
     verdict = {
-        "rule": {"enum": list(RULES)},
+        "rule": {"enum": [*RULES, CHANNEL_CHOICE]},
         "id": _NULLABLE_TEXT,
         "verdict": {"enum": ["allow", "defer", "deny", "fail"]},
         "until": _NULLABLE_TIME,

@@ -11,9 +11,12 @@ from schemas.decision import Verdict
 from schemas.extensions import ExtensionError
 from schemas.rule_registry import RULE_REGISTRY, ReasonDeclaration, ReasonRole, Remedy
 from schemas.vocabulary import Outcome
+from schemas.words import channel_words, join_words
 
 RULES: Final = tuple(RULE_REGISTRY.declarations)
 """The ids of all rules, in the order of evaluation."""
+CHANNEL_CHOICE: Final = "channel_choice"
+"""Stands in place of a rule where the choice among the channels of a campaign that falls back decides."""
 
 
 def _declared_codes(*, only_defer: bool) -> list[str]:
@@ -61,13 +64,33 @@ def _failure_remedies(verdict: Verdict) -> Sequence[Remedy]:
     return () if rule is None or rule.failure_remedies is None else rule.failure_remedies(verdict)
 
 
+def _explain_wait(verdict: Verdict) -> str:
+    channels = join_words([channel_words(each) for each in verdict.evidence["waits_for"]], "or")
+    return f"it is sent only if no delivery by {channels} is confirmed"
+
+
+def _explain_other_channel(verdict: Verdict) -> str:
+    confirmed = verdict.evidence.get("confirmed")
+    return "another channel was chosen" if confirmed is None else f"delivery by {channel_words(confirmed)} is confirmed"
+
+
 _CORE_REASONS: Final = (
     ReasonDeclaration(code=Reason.ELIGIBLE, outcomes=(Outcome.SEND,), title="All rules allow it"),
-    # No decision has these three yet: their outcomes are empty.
+    # No decision has these two yet: their outcomes are empty.
     ReasonDeclaration(code=Reason.PROVIDER_THROTTLE, outcomes=(), title="The provider asks us to wait"),
     ReasonDeclaration(code=Reason.SEND_TIME, outcomes=(), title="Waits for a better hour"),
-    ReasonDeclaration(code=Reason.FALLBACK_WAIT, outcomes=(), title="Waits for the first channel"),
-    ReasonDeclaration(code=Reason.OTHER_CHANNEL, outcomes=(Outcome.SUPPRESS,), title="Another channel was chosen"),
+    ReasonDeclaration(
+        code=Reason.FALLBACK_WAIT,
+        outcomes=(Outcome.DEFER,),
+        title="Waits for another channel",
+        explain=_explain_wait,
+    ),
+    ReasonDeclaration(
+        code=Reason.OTHER_CHANNEL,
+        outcomes=(Outcome.SUPPRESS,),
+        title="Another channel was chosen",
+        explain=_explain_other_channel,
+    ),
     ReasonDeclaration(code=Reason.RENDER_ERROR, outcomes=(Outcome.FAIL,), title="The content could not be rendered"),
     ReasonDeclaration(
         code=Reason.POLICY_UNAVAILABLE,

@@ -18,6 +18,13 @@ themselves and overtake themselves, and a mail that was delivered may still boun
 """
 
 
+ARRIVAL_KINDS: Final[frozenset[ReceiptKind]] = frozenset(
+    {"delivered", "complained", "unsubscribed", "opened", "clicked", "replied"}
+)
+"""What shows that the message has arrived."""
+_OF_THE_CUSTOMER: Final[frozenset[ReceiptKind]] = ARRIVAL_KINDS - {"delivered"}
+
+
 class Receipt(msgspec.Struct, frozen=True):
     """One statement about one message.
 
@@ -33,6 +40,16 @@ class Receipt(msgspec.Struct, frozen=True):
     permanent: bool = False
     by_machine: bool = False
     detail: str | None = None
+
+
+def shows_failure(kind: str, permanent: bool) -> bool:
+    """Whether a statement says that the message certainly does not arrive."""
+    return kind == "failed" or (kind == "bounced" and permanent)
+
+
+def has_arrived(kind: str, by_machine: bool) -> bool:
+    """Whether a statement proves that the customer had the message, whatever else is said of it."""
+    return kind in _OF_THE_CUSTOMER and not by_machine
 
 
 ReplyKeyword = Literal["stop", "start", "help"]

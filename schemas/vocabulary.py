@@ -56,18 +56,13 @@ CHANNELS_OUTSIDE_GENERAL_CAPS = frozenset(
 
 
 class Strategy(StrEnum):
-    """How a campaign uses its channels.
-
-    `fallback` is read in documents that are stored already, where it acts as `first`. No new document may have it
-    until delivery waits for the first channel's confirmation.
+    """How a campaign uses its channels: the first that may send; all of them; or one after the other, until a delivery
+    is confirmed.
     """
 
     FIRST = "first"
     ALL = "all"
     FALLBACK = "fallback"
-
-
-SUPPORTED_STRATEGIES = (Strategy.FIRST, Strategy.ALL)
 
 
 class Outcome(StrEnum):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from schemas.address_kinds import REGIONS
-from schemas.times import Instant, parse_instant
+from schemas.times import Instant, parse_duration, parse_instant
 from tactful.command_errors import CommandError
 from tactful.output import OutputFormat, OutputOption, print_data, print_message, print_table
 from tactful.progress import show_progress
@@ -55,6 +55,9 @@ def simulate(
     region: Annotated[
         str | None, typer.Option(help="The country of numbers in national form, where the customer has none.")
     ] = None,
+    confirm_after: Annotated[
+        str, typer.Option(help="When a handover is confirmed, for the strategy fallback: a duration or never.")
+    ] = "0s",
     trace: Annotated[TraceLevel, typer.Option(help="Which verdicts to write.")] = TraceLevel.DECISIVE,
     against: Annotated[Path | None, _input_file_option("Another policy to compare with.")] = None,
     against_campaigns: Annotated[
@@ -73,7 +76,8 @@ def simulate(
     if picture is not None and not is_comparison:
         raise typer.BadParameter("needs --against or --against-campaigns", param_hint="--picture")
     files = simulation.SimulationFiles(
-        campaigns, policy, preferences, suppressions, events, _parse_until(until), _parse_region(region)
+        *(campaigns, policy, preferences, suppressions, events, _parse_until(until), _parse_region(region)),
+        _parse_confirmation(confirm_after),
     )
     processes = simulation.useful_processes(events)
     with _report_file_errors(), show_progress("deciding", events.stat().st_size * (1 + is_comparison)) as on_progress:
@@ -168,6 +172,16 @@ def _parse_region(text: str | None) -> str | None:
     if text is None or text.upper() in REGIONS:
         return text and text.upper()
     raise typer.BadParameter("not a country by its two letters of ISO 3166, such as DE", param_hint="--region")
+
+
+def _parse_confirmation(text: str) -> int | None:
+    """Microseconds from a handover to its confirmation; None for never."""
+    if text in ("never", "0s"):
+        return None if text == "never" else 0
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}, or never", param_hint="--confirm-after") from None
 
 
 @contextmanager

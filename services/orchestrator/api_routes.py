@@ -16,6 +16,7 @@ from services.orchestrator import internal_api, runbooks
 from services.orchestrator.access import api as access_api
 from services.orchestrator.campaigns import api as campaigns_api
 from services.orchestrator.campaigns import policy_api, preview_api
+from services.orchestrator.campaigns.lint import with_confirmations
 from services.orchestrator.campaigns.policy_workflow import SituationsApi, TopicsApi
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.dead_letters import api as dead_letters_api
@@ -77,7 +78,7 @@ def orchestrator_routes(
 ) -> list[APIRouter]:
     """Builds the routers, one for each kind of resource."""
     return [
-        campaigns_api.campaign_routes(database, clock, check_content),
+        campaigns_api.campaign_routes(database, clock, with_confirmations(check_content, settings.silent_adapters())),
         policy_api.policy_routes(database, clock, topics, situations),
         shadow_api.shadow_routes(database),
         simulations_api.simulation_routes(database, clock, check_content),

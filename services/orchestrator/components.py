@@ -73,7 +73,14 @@ class Components:
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)
         self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering)
-        self.evaluator = Evaluator(database, self.snapshot, self.facts_reader, self.renderer.render_message, topics)
+        self.evaluator = Evaluator(
+            database,
+            self.snapshot,
+            self.facts_reader,
+            self.renderer.render_message,
+            topics,
+            self.adapters.gives_receipts,
+        )
         self.shadow = ShadowRecorder(Renderer(self.snapshot, self.links).render_message, ShadowMetrics(registry))
         self.decided_signal = WakeSignal()
         """Wakes requests that wait for the decisions on an event."""

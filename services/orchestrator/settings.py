@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, create_model, field_validator
 
-from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, AdapterDeclaration, adapter_choices, default_adapters
+from schemas.adapter_registry import (
+    ADAPTER_REGISTRY,
+    OFF,
+    AdapterDeclaration,
+    adapter_choices,
+    default_adapters,
+    gives_receipts,
+)
 from schemas.channel_registry import CHANNEL_REGISTRY, ChannelDeclaration
 from schemas.documents import did_you_mean
 from schemas.extensions import ExtensionError, NoSettings
@@ -143,6 +150,15 @@ class OrchestratorSettings(ExtensionSections):
         """Whether messages of a channel go anywhere but into this installation, for people to look at."""
         kinds = [self.kind_of(route.adapter) for route in self.routes_of(channel)]
         return any(kind is None or ADAPTER_REGISTRY.declarations[kind].destination != "inbox" for kind in kinds)
+
+    def silent_adapters(self) -> dict[str, str]:
+        """Of channels that have an adapter without receipts, its name."""
+        return {
+            channel: route.adapter
+            for channel in self.adapters
+            for route in self.routes_of(channel)
+            if not gives_receipts(self.kind_of(route.adapter))
+        }
 
     def kind_of(self, adapter: str) -> str | None:
         """The kind of an adapter: the id of its folder. None if there is no adapter of this name."""

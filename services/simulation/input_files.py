@@ -39,8 +39,6 @@ def read_campaigns(folder: Path, *, stored: bool = False) -> dict[str, CompiledC
     campaigns: dict[str, CompiledCampaign] = {}
     for path in sorted(each for each in _list_folder(folder) if each.suffix in DOCUMENT_SUFFIXES):
         document = _read_document(path, schemas.campaign.Campaign, stored=stored)
-        if not stored and (problems := schemas.campaign.unsupported_strategy_problems(document)):
-            raise BadInput(f"{path}: {DocumentError(problems)}")
         if document.key in campaigns:
             raise BadInput(f"{path}: the campaign `{document.key}` is also in another file of this folder")
         try:

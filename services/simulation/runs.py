@@ -36,7 +36,8 @@ from services.simulation.processes import merge_lines, run_in_processes, sorted_
 @dataclass(frozen=True, slots=True)
 class SimulationFiles:
     """The files of a run. `until`: the last instant; None runs until nothing is due any more. `region`: the
-    organisation's country, in which numbers of customers without a country are read.
+    organisation's country, in which numbers of customers without a country are read. `confirm_after`: how long after
+    its handover a message is confirmed to have arrived, in microseconds; None if none ever is.
     """
 
     campaigns: Path
@@ -46,6 +47,7 @@ class SimulationFiles:
     events: Path
     until: Instant | None = None
     region: str | None = None
+    confirm_after: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,11 @@ def simulate_files(
     out: Path,
     trace: str = "decisive",
     region: str | None = None,
+    confirm_after: int | None = 0,
 ) -> SimulationSummary:
     """As `simulate`, returning the decisions of files given by name."""
-    return simulate(SimulationFiles(campaigns, policy, preferences, suppressions, events, until, region), out, trace)
+    files = SimulationFiles(campaigns, policy, preferences, suppressions, events, until, region, confirm_after)
+    return simulate(files, out, trace)
 
 
 class FileSimulation:
@@ -89,7 +93,7 @@ class FileSimulation:
         catalogue = Catalogue(read_campaigns(files.campaigns), policy, frozenset(CHANNELS))
         customers, suppressions = iter_customers(files.preferences, share), read_suppressions(files.suppressions)
         self._facts = facts = FileFactsSource(policy, customers, suppressions, files.region)
-        self._simulator = Simulator(catalogue, facts, files.until)
+        self._simulator = Simulator(catalogue, facts, files.until, confirm_after=files.confirm_after)
         self._events = read_events(
             files.events, lambda kind: catalogue.is_triggered_by(kind) or facts.handles(kind), on_bytes_read, share
         )

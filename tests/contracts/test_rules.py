@@ -6,7 +6,7 @@ import pytest
 
 import schemas.policy
 from schemas.documents import validate_document
-from schemas.reasons import RULES, TITLES, reasons_with_outcome
+from schemas.reasons import RULES, TITLES, Reason, reasons_with_outcome
 from schemas.rule_registry import RULE_REGISTRY, RuleDeclaration
 from schemas.vocabulary import Class, Outcome
 from services.orchestrator.policy.rules import registry
@@ -70,6 +70,6 @@ def test_the_table_of_rules_in_the_documents_is_current() -> None:
     assert text == rules_table.page(text), "run `python -m tests.support.rules_table`"
 
 
-def test_only_rules_can_make_a_message_wait() -> None:
-    codes = {reason.code for rule in RULE_REGISTRY.declarations.values() for reason in rule.reasons}
-    assert set(reasons_with_outcome(Outcome.DEFER)) <= codes
+def test_only_rules_and_the_choice_among_channels_can_make_a_message_wait() -> None:
+    codes: set[str] = {reason.code for rule in RULE_REGISTRY.declarations.values() for reason in rule.reasons}
+    assert set(reasons_with_outcome(Outcome.DEFER)) <= {*codes, Reason.FALLBACK_WAIT}

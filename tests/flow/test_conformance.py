@@ -16,6 +16,13 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
+def read_confirmation(case: Path) -> int | None:
+    """When a handover is confirmed; at once, where the case does not say it."""
+    path = case / "confirm-after.txt"
+    text = path.read_text("utf-8").strip() if path.exists() else "0s"
+    return {"0s": 0, "never": None}[text]
+
+
 def simulate(case: Path, out: Path, trace: str = "none") -> simulation.SimulationSummary:
     return simulation.simulate_files(
         campaigns=case / "campaigns",
@@ -24,6 +31,7 @@ def simulate(case: Path, out: Path, trace: str = "none") -> simulation.Simulatio
         suppressions=case / "suppressions.jsonl",
         events=case / "events.jsonl",
         until=parse_instant((case / "until.txt").read_text("utf-8").strip()),
+        confirm_after=read_confirmation(case),
         out=out,
         trace=trace,
     )
@@ -47,4 +55,4 @@ def test_equal_input_gives_equal_bytes_with_every_verdict(tmp_path: Path) -> Non
 
 
 def test_all_cases_are_here() -> None:
-    assert len(CASES) == 35
+    assert len(CASES) == 37

@@ -60,6 +60,8 @@ def campaigns() -> list[dict[str, Any]]:
         campaign("loud", trigger={"event": "shop.review"}, strategy="all", channels=["email", "push"], content=both,
                  audience="event.data.total > 50", priority=70),
         campaign("news", trigger={"event": "shop.news", "when": "event.data.total > 20"}),
+        campaign("chain", trigger={"event": "shop.news"}, channels=["push", "email"], content=both, priority=55,
+                 strategy="fallback", fallback_after="20m"),
     ]  # fmt: skip
 
 

@@ -64,8 +64,8 @@ def remove(name: str) -> Callable[[Path], None]:
         (remove("events.jsonl"), "events.jsonl: No such file"),
         (append("campaigns/offer.yaml", "audience: 'event.data.total >='\n"), "offer.yaml: "),
         (
-            replaced("campaigns/offer.yaml", "strategy: first", "strategy: fallback\nfallback_after: 30m"),
-            "offer.yaml: /strategy: the strategy `fallback` is not available yet",
+            replaced("campaigns/offer.yaml", "strategy: first", "strategy: fallback"),
+            "offer.yaml: /fallback_after: the strategy `fallback` needs it",
         ),
         (
             append("campaigns/second.yaml", (CASE / "campaigns/offer.yaml").read_text("utf-8")),

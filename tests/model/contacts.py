@@ -45,7 +45,7 @@ def is_sibling(contact: Contact, candidate: Candidate) -> bool:
 
 def counted(candidate: Candidate) -> list[Contact]:
     """The contacts that count against the candidate: its own, and with a choice that of its choice, does not."""
-    single = candidate.campaign.get("strategy", "first") != "all"
+    single = candidate.campaign.get("strategy", "first") == "first"
     return [
         each
         for each in candidate.person.contacts

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from schemas.documents import load_document
-from tests.model.instants import instant
+from tests.model.instants import duration, instant
 from tests.model.people import Document, Person
 from tests.model.planning import Speaking
 from tests.model.simulation import Line, Simulation
@@ -34,5 +34,8 @@ def decisions_of(folder: Path) -> list[Line]:
             people.setdefault(entry["customer"], Person(entry["customer"])).entries.append(entry)
     stops = [each for each in against if "mode" in each]
     speaking = Speaking(policy, stops, [each for each in entries if "address" in each])
-    simulation = Simulation(campaigns, speaking, list(people.values()))
+    told = folder / "confirm-after.txt"
+    text = told.read_text("utf-8").strip() if told.exists() else "0s"
+    confirm_after = {"never": None, "0s": 0}[text] if text in ("never", "0s") else duration(text)
+    simulation = Simulation(campaigns, speaking, list(people.values()), confirm_after)
     return simulation.run(json_lines(folder / "events.jsonl"), instant((folder / "until.txt").read_text().strip()))

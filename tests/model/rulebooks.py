@@ -139,10 +139,12 @@ def campaigns(draw: Draw, start: int) -> Document:
     """One campaign."""
     cls = draw(st.sampled_from([*CLASSES, "marketing", "marketing"]))
     channels = draw(st.lists(st.sampled_from(CHANNELS), min_size=1, max_size=3, unique=True))
-    strategy = draw(st.sampled_from(["first", "all"]))
+    strategy = draw(st.sampled_from(["first", "all", "fallback"]))
     campaign: Document = {"key": draw(st.sampled_from(KEYS)), "name": "Hello", "owner": "growth", "class": cls}
     campaign |= {"intent": draw(st.sampled_from(INTENTS)), "priority": draw(st.sampled_from([10, 50, 50, 90]))}
     campaign |= {"channels": channels, "strategy": strategy, "default_locale": "en"}
+    if strategy == "fallback":
+        campaign["fallback_after"] = draw(st.sampled_from(["30m", "1h", "6h", "2d"]))
     campaign["content"] = {channel: {"en": CONTENT[channel]} for channel in channels}
     campaign["trigger"] = {"event": draw(st.sampled_from(TRIGGERS))}
     campaign["ttl"] = draw(st.sampled_from(["7d", "3d", "2d", "36h", "12h"]))

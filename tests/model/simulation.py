@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.model.conditions import holds
 from tests.model.contacts import Rank, rank
-from tests.model.instants import instant, written
+from tests.model.instants import duration, instant, written
 from tests.model.people import Contact, Document, Person, Situation, take_in
 from tests.model.planning import Plan, Speaking, chosen, plan
 from tests.model.rules import Candidate
@@ -29,19 +29,30 @@ class Waiting:
     channel: str = ""
     due: int = 0
     situations: tuple[Situation, ...] = field(default=())
+    handed_over: dict[str, int] = field(default_factory=dict)
+    """With `fallback`: when each channel was handed over that has been."""
+    waits: list[str] = field(default_factory=list)
+    """With `fallback`: the channels that may still be sent."""
+
+    @property
+    def fallback_after(self) -> int | None:
+        return duration(self.campaign["fallback_after"]) if self.campaign.get("strategy") == "fallback" else None
 
     def candidate(self, channel: str) -> Candidate:
         return Candidate(self.person, self.event, self.campaign, channel, self.since)
 
     def rank(self) -> Rank:
-        campaign, own = self.campaign, self.candidate(self.channel).message_id
+        campaign, own = self.campaign, min(self.candidate(each).message_id for each in self.waits or [self.channel])
         return rank(campaign["class"], campaign.get("priority", 50), self.since, campaign["key"], own)
 
 
 class Simulation:
     """One run. `people` by customer."""
 
-    def __init__(self, campaigns: list[Document], speaking: Speaking, people: list[Person]) -> None:
+    def __init__(
+        self, campaigns: list[Document], speaking: Speaking, people: list[Person], confirm_after: int | None = 0
+    ) -> None:
+        self.confirm_after = confirm_after
         self.campaigns = sorted(campaigns, key=lambda each: str(each["key"]))
         self.speaking = speaking
         self.people: dict[str, Person] = defaultdict(lambda: Person(""))
@@ -115,14 +126,56 @@ class Simulation:
         if touch.contact is not None:
             touch.person.contacts.remove(touch.contact)
             touch.contact = None
-        candidates = {each: touch.candidate(each) for each in self.order(touch)}
+        candidates = {each: touch.candidate(each) for each in self.order(touch) if each not in touch.handed_over}
         plans = {channel: plan(each, self.speaking, self.now) for channel, each in candidates.items()}
+        if touch.fallback_after is not None:
+            self.fall_back(touch, candidates, plans, touch.fallback_after)
+            return
         choice = chosen(plans)
         for channel, found in plans.items():
             other = channel != choice and found.kind not in ("deny", "fail")
             self.write(candidates[channel], Plan("deny", "other_channel") if other else found)
         if choice is not None:
             self.settle(touch, candidates[choice], plans[choice])
+
+    def confirmed_at(self, touch: Waiting) -> list[int]:
+        """When the messages that were handed over are confirmed."""
+        after = self.confirm_after
+        return [] if after is None else [each + after for each in touch.handed_over.values()]
+
+    def fall_back(
+        self, touch: Waiting, candidates: dict[str, Candidate], plans: dict[str, Plan], fallback_after: int
+    ) -> None:
+        """One channel after the other, until one is confirmed."""
+        touch.situations = ()
+        able = [each for each in plans if plans[each].kind in ("send", "defer", "park")]
+        ends = [each + fallback_after for each in touch.handed_over.values()]
+        choice, wait = None, Plan("defer", "fallback_wait")
+        if any(each <= self.now for each in self.confirmed_at(touch)):
+            wait = Plan("deny", "other_channel")
+        elif any(each > self.now for each in ends):
+            wait.until = max(ends)
+        elif (choice := chosen(plans)) is not None:
+            wait.until = self.now + fallback_after if plans[choice].kind == "send" else plans[choice].until
+        for channel, candidate in candidates.items():
+            if wait.until is not None:
+                wait.until = min(wait.until, candidate.expires_at)
+            self.write(candidate, wait if channel in able and channel != choice else plans[channel])
+        touch.waits = [
+            each for each in able if wait.kind == "defer" and not (each == choice and plans[each].kind == "send")
+        ]
+        touch.due = next((candidate.expires_at for candidate in candidates.values()), 0)
+        if choice is not None:
+            self.settle(touch, candidates[choice], plans[choice])
+            if plans[choice].kind == "send":
+                touch.handed_over[choice] = self.now
+        if touch in self.waiting:
+            self.waiting.remove(touch)
+        if touch.waits:
+            if wait.until is not None:
+                touch.due = min(touch.due, wait.until) if choice is None or plans[choice].kind == "send" else touch.due
+            touch.due = min([touch.due, *(each for each in self.confirmed_at(touch) if each >= self.now)])
+            self.waiting.append(touch)
 
     def order(self, touch: Waiting) -> list[str]:
         """The customer's order, as it is now, comes first."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 
-from schemas.times import parse_instant
+from schemas.times import parse_duration, parse_instant
 from services import simulation
 from tests.model.reading import FIELDS, decisions_of
 from tests.model.simulation import Line
@@ -21,7 +21,7 @@ from tests.model.worlds import World, worlds
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 
 
-def decided(folder: Path, until: str) -> list[Line]:
+def decided(folder: Path, until: str, confirm_after: str) -> list[Line]:
     """The lines of the product."""
     out = folder / "actual.jsonl"
     simulation.simulate_files(
@@ -33,6 +33,9 @@ def decided(folder: Path, until: str) -> list[Line]:
         until=parse_instant(until),
         out=out,
         trace="none",
+        confirm_after={"never": None, "0s": 0}[confirm_after]
+        if confirm_after in ("never", "0s")
+        else parse_duration(confirm_after),
     )
     lines = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     return [{name: line[name] for name in FIELDS} for line in lines]
@@ -50,4 +53,4 @@ def test_the_product_decides_as_the_model_does(world: World) -> None:
     with tempfile.TemporaryDirectory(prefix="tactful-model-") as name:
         folder = Path(name)
         world.write(folder)
-        assert decided(folder, world.until) == decisions_of(folder)
+        assert decided(folder, world.until, world.confirm_after) == decisions_of(folder)

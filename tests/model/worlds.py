@@ -59,6 +59,7 @@ class World:
     against: list[Document]
     events: list[Document]
     until: str
+    confirm_after: str = "0s"
 
     def write(self, folder: Path) -> None:
         """Lays the world out like a conformance case."""
@@ -69,6 +70,7 @@ class World:
             (folder / "campaigns" / f"{campaign['key']}.json").write_text(json.dumps(campaign), "utf-8")
         (folder / "policy.json").write_text(json.dumps(self.policy), "utf-8")
         (folder / "until.txt").write_text(self.until, "utf-8")
+        (folder / "confirm-after.txt").write_text(self.confirm_after, "utf-8")
         names = {"preferences": self.customers, "suppressions": self.against, "events": self.events}
         for name, documents in names.items():
             lines = "".join(json.dumps(each) + "\n" for each in documents)
@@ -90,7 +92,8 @@ def worlds(draw: Draw) -> World:
     against += [draw(stops(start)) | {"key": key} for key in ["h-2", "h-1"][: draw(st.sampled_from([0, 0, 0, 1, 2]))]]
     stream = draw(events(names, zones, start))
     until = draw(times(start)) if rarely(draw, 8) else written(start + 14 * DAY)
-    return World(policy, shop, people, against, stream, str(until))
+    confirm_after = draw(st.sampled_from(["never", "never", "0s", "10m", "45m", "1h", "8h"]))
+    return World(policy, shop, people, against, stream, str(until), confirm_after)
 
 
 @st.composite

@@ -21,7 +21,7 @@ import msgspec
 from schemas.facts import Address, Consent, OptOut, Preference, Suppressions
 from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.roles import Role
-from schemas.service_api import PreferenceRequest, SuppressionRequest, SuppressionResponse
+from schemas.service_api import AddressLift, PreferenceRequest, ProviderEntry, SuppressionRequest, SuppressionResponse
 from schemas.times import format_instant, parse_instant
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
@@ -29,11 +29,13 @@ from services.kit.bus.batch import Batch
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Record
 from services.kit.db.database import Database
+from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import ManualClock
 from services.kit.runtime.settings import load_settings
 from services.orchestrator import app as orchestrator
 from services.orchestrator.access import api_keys
 from services.orchestrator.adapter_settings import parse_routes
+from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.pipeline import EvaluatedBatch, Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
@@ -42,6 +44,8 @@ from services.orchestrator.delivery.claims import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.dispatcher import Dispatcher
+from services.orchestrator.delivery.receipts.intake import ReceiptIntake
+from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.recovery import AttemptRecovery
 from services.orchestrator.settings import OrchestratorSettings
 
@@ -50,12 +54,18 @@ TOPIC = "customer.events"
 ADDRESS_KEY, SERVICE_KEY = "an-address-key-of-the-races", "a-service-key-of-the-races"
 LIMITS = HandoverLimits(deadline=60.0, slack=60.0)
 NO_RATES: Mapping[str, float] = {}
-CONTENT = {"push": {"en": {"title": "Hello", "body": "There."}}}
+CONTENT = {
+    "push": {"en": {"title": "Hello", "body": "There."}},
+    "email": {"en": {"subject": "Hello", "html": '<p><a href="{{ links.unsubscribe }}">Stop</a></p>'}},
+    "sms": {"en": {"text": "Hello"}},
+}
+ADDRESSES = {"push": "of-{}", "email": "{}@example.org", "sms": "+4915112345678"}
 
 
 @dataclass
 class NeighbourServices:
-    """Preference and suppression: every customer has a device and agrees to everything but what is in `opted_out`.
+    """Preference and suppression: every customer has a device, or an address on each of the `channels`, and agrees to
+    everything but what is in `opted_out`, and to the channels that are named in `without` for them.
 
     Facts that the asker knows already are left out, as by the real ones. While `pause` is there and not set, facts are
     read at once, but their answer is on its way until it is. `witness` is called whenever facts are read; `positions`
@@ -63,6 +73,8 @@ class NeighbourServices:
     """
 
     opted_out: set[str] = field(default_factory=set)
+    channels: Sequence[str] = ("push",)
+    without: dict[str, set[str]] = field(default_factory=dict)
     broken: bool = False
     pause: asyncio.Event | None = None
     witness: Callable[[], Awaitable[None]] | None = None
@@ -97,9 +109,19 @@ class NeighbourServices:
         return {"done": True} if path.endswith("/situations") else []
 
     def _preference(self, name: str) -> Preference:
-        consent = Consent("push", "*", "granted", START - 10**9, source="tests", wording="w", basis="consent")
-        address, no = Address("push", f"of-{name}", True), (OptOut(all=True),) if name in self.opted_out else ()
-        return Preference(name, 1 + len(no), zone="UTC", addresses=(address,), consent=(consent,), opt_outs=no)
+        agreed: dict[str, Any] = {
+            "status": "granted",
+            "at": START - 10**9,
+            "source": "tests",
+            "wording": "w",
+            "basis": "consent",
+        }
+        consent = tuple([Consent(each, "*", **agreed) for each in self.channels])
+        addresses = tuple([Address(each, ADDRESSES[each].format(name), True) for each in self.channels])
+        without = sorted(self.without.get(name, ()))
+        no = (*[OptOut(channel=each) for each in without], *([OptOut(all=True)] if name in self.opted_out else ()))
+        version = 1 + len(no)
+        return Preference(name, version, zone="UTC", addresses=addresses, consent=consent, opt_outs=no)
 
 
 @dataclass
@@ -130,6 +152,16 @@ class Provider:
         """Nothing to give back."""
 
 
+class NoEntries:
+    """Takes do-not-contact entries, and keeps none."""
+
+    async def add_entries(self, entries: Sequence[ProviderEntry], added_by: str) -> None:
+        """What a receipt forbids: nothing, in these tests."""
+
+    async def lift_entries(self, lifts: Sequence[AddressLift], reason: str, added_by: str) -> None:
+        """What a reply allows again: nothing, either."""
+
+
 @dataclass
 class Worker:
     """One process' worth of the orchestrator, with connections of its own. `by_itself` also hands over."""
@@ -141,10 +173,13 @@ class Worker:
     dispatcher: Dispatcher
     scheduler: Scheduler
     recovery: AttemptRecovery
+    intake: ReceiptIntake
+    evaluator: Evaluator
 
-    async def hand_over(self) -> int:
+    async def hand_over(self, channel: str = "push") -> int:
         """Claim and deliver a batch of the outbox; returns how many were claimed."""
-        return await self.dispatcher.hand_over_batch(self.dispatcher.lines[0])
+        line = next(each for each in self.dispatcher.lines if each.channel == channel)
+        return await self.dispatcher.hand_over_batch(line)
 
     async def decide(self, *records: Record) -> None:
         """Prepare and apply a batch; what is to be sent lies in the outbox."""
@@ -189,17 +224,23 @@ async def crew(
     routes: str = "webhook",
     rates: Mapping[str, float] = NO_RATES,
     memories: Mapping[str, float] = NO_RATES,
+    chain: Sequence[str] = (),
 ) -> AsyncIterator[Crew]:
     """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`.
 
-    `routes`: the adapters of the channel, as a setting says it; each is a `Provider`.
+    `routes`: the adapters of every channel, as a setting says it; each is a `Provider`. `chain`: the channels of a
+    third campaign, `chain`, which falls back from each to the next after half an hour.
     """
-    clock, others = ManualClock(START), NeighbourServices()
-    used = parse_routes(routes)
-    providers = {route.adapter: Provider(random.Random(seed), clock, name=route.adapter) for route in used}
-    adapters = Adapters(providers, {"push": used}, rates, memories)
-    settings = load_settings(OrchestratorSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters={
-        "push": "null", "email": "off", "sms": "off", "in_app": "off"})  # fmt: skip
+    clock, channels = ManualClock(START), frozenset({"push", *chain})
+    others, used = NeighbourServices(channels=sorted(channels)), parse_routes(routes)
+    providers = {
+        route.adapter: Provider(random.Random(seed), clock, name=route.adapter, channels=channels) for route in used
+    }
+    adapters = Adapters(providers, dict.fromkeys(sorted(channels), used), rates, memories)
+    used_by_settings = {each: "null" if each in channels else "off" for each in ("push", "email", "sms", "in_app")}
+    settings = load_settings(
+        OrchestratorSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters=used_by_settings
+    )
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
             httpx.AsyncClient(transport=httpx.MockTransport(others), base_url="http://others")
@@ -215,7 +256,7 @@ async def crew(
                 suppression=SuppressionClient(client, SERVICE_KEY, ADDRESS_KEY.encode()), free_running=False,
             )  # fmt: skip
             services.append((service, database))
-        await _launch(services[0][0], services[0][1], clock, policy)
+        await _launch(services[0][0], services[0][1], clock, policy, chain)
         made = [await _worker(service, database, clock, adapters, limits) for service, database in services]
         yield Crew(made, clock, providers[used[0].adapter], others, services[0][1], providers)
 
@@ -246,13 +287,19 @@ async def _worker(
     await dispatcher.start()
     straight = InlineDelivery(f"straight-{id(service)}", parts.hash_address, handover)
     common = parts.evaluator, clock, parts.decision_metrics, parts.shadow, parts.erasure_intake
+    intake = ReceiptIntake(database, NoEntries(), clock, ReceiptMetrics(Registry(), list(adapters.by_name)))
     return Worker(
-        database, Pipeline(*common), Pipeline(*common, straight), straight, dispatcher, service.scheduler, recovery
+        *(database, Pipeline(*common), Pipeline(*common, straight), straight, dispatcher, service.scheduler, recovery),
+        *(intake, parts.evaluator),
     )
 
 
 async def _launch(
-    service: orchestrator.OrchestratorService, database: Database, clock: ManualClock, policy: dict[str, Any]
+    service: orchestrator.OrchestratorService,
+    database: Database,
+    clock: ManualClock,
+    policy: dict[str, Any],
+    chain: Sequence[str],
 ) -> None:
     transport = httpx.ASGITransport(service.app)
     people = {role: (await api_keys.create_key(database, role, Role(role), "tests", clock.now()))[1]
@@ -271,11 +318,17 @@ async def _launch(
 
         version = (await call("admin", "PUT", "/v1/policy", policy))["version"]
         await lead(f"/v1/policy/versions/{version}")
-        for key, priority in (("low", 10), ("high", 90)):
+        falls_back = {"strategy": "fallback", "fallback_after": "30m"}
+        both: list[tuple[str, int, Sequence[str], dict[str, str]]] = [
+            ("low", 10, ["push"], {}),
+            ("high", 90, ["push"], {}),
+        ]
+        for key, priority, channels, more in (*both, ("chain", 50, chain, falls_back)) if chain else both:
             await call("admin", "PUT", f"/v1/campaigns/{key}", {
                 "key": key, "name": key, "owner": "tests", "class": "marketing", "intent": "inform", "topic": "news",
-                "priority": priority, "trigger": {"event": f"shop.{key}"}, "channels": ["push"], "ttl": "10d",
-                "reentry": "always", "default_locale": "en", "content": CONTENT,
+                "priority": priority, "trigger": {"event": f"shop.{key}"}, "channels": list(channels), "ttl": "10d",
+                "reentry": "always", "default_locale": "en", "content": {each: CONTENT[each] for each in channels},
+                **more,
             })  # fmt: skip
             await lead(f"/v1/campaigns/{key}")
 

@@ -92,3 +92,35 @@ def test_numbers_in_national_form_are_read_in_the_region_that_is_given(tmp_path:
     assert outcomes == [["suppress", "send"], ["send", "send"]]
     refused = run("simulate", "--campaigns", str(case / "campaigns"), *arguments, "--region", "XX", "--out", str(out))
     assert refused.code == 2 and "ISO 3166" in refused.err
+
+
+CASE = EXAMPLES.parent / "tests" / "conformance" / "37-fallback-that-is-never-confirmed"
+
+
+def simulate_fallback(out: Path, *more: str) -> CommandResult:
+    names = {
+        "preferences": "preferences.jsonl",
+        "events": "events.jsonl",
+        "policy": "policy.yaml",
+        "campaigns": "campaigns",
+    }
+    files = [part for option, name in names.items() for part in (f"--{option}", CASE / name)]
+    return run("simulate", *files, "--out", out, "--trace", "none", *more)
+
+
+@pytest.mark.parametrize(
+    ("confirm_after", "sends"), [((), 3), (("never",), 8), (("0s",), 3), (("20m",), 3), (("45m",), 6), (("2h",), 7)]
+)
+def test_a_campaign_falls_back_where_no_delivery_is_confirmed_in_time(
+    tmp_path: Path, confirm_after: tuple[str, ...], sends: int
+) -> None:
+    done = simulate_fallback(tmp_path / "out.jsonl", *(("--confirm-after", *confirm_after) if confirm_after else ()))
+    assert done.code == 0, done.err
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert sum(line["outcome"] == "send" for line in lines) == sends
+
+
+def test_what_is_no_duration_is_refused(tmp_path: Path) -> None:
+    done = simulate_fallback(tmp_path / "out.jsonl", "--confirm-after", "soon")
+    assert done.code == 2
+    assert "--confirm-after" in done.err and "never" in done.err

@@ -1,14 +1,14 @@
 """HTTP API of campaigns: register, read, and move through the approval lifecycle."""
 
-from typing import Annotated, Any, NotRequired
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 import schemas.campaign
-from schemas.vocabulary import CampaignStatus, Strategy
+from schemas.vocabulary import CampaignStatus
 from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
@@ -37,14 +37,7 @@ from services.orchestrator.campaigns.store import CampaignHead, DocumentVersion
 from services.orchestrator.campaigns.version_findings import check_version, find_warnings
 
 
-class StoredCampaignFields(VersionFields):
-    """What a version may have that was saved by an earlier version of Tactful, and no new one can."""
-
-    strategy: NotRequired[Annotated[Strategy, Field(description="`fallback`, of earlier versions, acts as `first`")]]
-    fallback_after: NotRequired[Annotated[str, Field(description="Only in versions with `fallback`")]]
-
-
-class CampaignSummary(StoredCampaignFields):
+class CampaignSummary(VersionFields):
     """A version of a campaign without its content; `active_version` is the one that decides now."""
 
     __pydantic_config__ = ConfigDict(json_schema_extra=with_document("campaign", without=["content"]))  # type: ignore[misc]
@@ -54,7 +47,7 @@ class CampaignSummary(StoredCampaignFields):
     active_status: CampaignStatus | None
 
 
-class CampaignVersion(StoredCampaignFields):
+class CampaignVersion(VersionFields):
     """A version of a campaign, as written and with defaults filled in; `active_version` is the one that decides now."""
 
     __pydantic_config__ = ConfigDict(json_schema_extra=with_document("campaign"))  # type: ignore[misc]

@@ -54,7 +54,6 @@ def validate_campaign(
                 f"the key is `{key}` in the path and `{document.key}` in the document; they must be equal",
             )
         )
-    problems += schemas.campaign.unsupported_strategy_problems(document)
     problems += _trigger_problems("/trigger/event", document.trigger.event)
     if now is not None and document.end is not None and document.end <= now:
         detail = f"the campaign ended at {format_instant(document.end)}: no message of it would ever be sent"

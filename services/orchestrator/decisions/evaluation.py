@@ -6,6 +6,7 @@ between them is an `EvaluationMode`. It is pure, apart from rendering, which is 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from services.orchestrator.decisions.stored_trigger import StoredMessage
 from services.orchestrator.policy.candidate import CLOCK_TOLERANCE
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage, decide_in_steps
+from services.orchestrator.policy.fallback_progress import FallbackProgress
 from services.orchestrator.policy.horizon import trim_ledger
 from services.orchestrator.policy.ledger import Contact, Ledger
 from services.orchestrator.policy.match import TriggeredCampaign
@@ -69,6 +71,11 @@ class EvaluationRequest(msgspec.Struct, frozen=True):
     reported_contact: Contact | None = None
     expected_states: Mapping[str, str] | None = None
     has_ended_processes: bool = False
+
+    @property
+    def progress(self) -> FallbackProgress | None:
+        """Which channels were tried before; None unless the request is about a campaign that falls back."""
+        return self.triggered_campaigns[0].progress if self.triggered_campaigns else None
 
 
 class ReadyMessage(msgspec.Struct, frozen=True):
@@ -143,6 +150,9 @@ class CustomerEvaluation(msgspec.Struct, eq=False):
     decisions: list[Decision] = []
     ready_messages: list[ReadyMessage] = []
     deferred_messages: list[DeferredMessage] = []
+    failed_messages: list[PlannedMessage] = []
+    """Messages of campaigns that fall back whose content could not be rendered: kept, because another channel follows.
+    """
     final_outcomes: dict[str, tuple[str, str]] = {}
     """Messages that were waiting and have come to an end: message id -> (outcome, reason)."""
     claims: dict[str, MessageClaim] = {}
@@ -220,6 +230,7 @@ def _evaluate_request(
     )
     evaluation.ledger = result.ledger
     decisions = {decision.message_id: decision for decision in result.decisions}
+    failed: list[PlannedMessage] = []
     for planned in result.planned:
         decision = decisions[planned.message_id]
         if planned.outcome != Outcome.SEND:
@@ -235,6 +246,10 @@ def _evaluate_request(
         except RenderError as error:
             decisions[planned.message_id] = as_render_failure(decision, error)
             evaluation.ledger = evaluation.ledger.release(planned.message_id)
+            if planned.triggered.falls_back:
+                failed.append(planned)
+    if failed:
+        _fall_back_at_once(evaluation, failed, now)
     for message_id in request.expected_states or ():
         ended = decisions.get(message_id)
         if ended is None:
@@ -242,6 +257,21 @@ def _evaluate_request(
         elif ended.outcome in (Outcome.SUPPRESS, Outcome.FAIL):
             evaluation.final_outcomes[message_id] = (ended.outcome, ended.reason)
     evaluation.decisions += [decisions[decision.message_id] for decision in result.decisions]
+
+
+def _fall_back_at_once(evaluation: CustomerEvaluation, failed: Sequence[PlannedMessage], now: Instant) -> None:
+    """Keep messages that failed for their content, and have those that wait for them evaluated at once."""
+    evaluation.failed_messages += failed
+    evaluation.final_outcomes |= dict.fromkeys(
+        [each.message_id for each in failed], (Outcome.FAIL.value, Reason.RENDER_ERROR.value)
+    )
+    for each in failed:
+        evaluation.deferred_messages = [
+            DeferredMessage(msgspec.structs.replace(planned, parked=replace(parked, wake_at=now)), decision)
+            if (parked := planned.parked) is not None and each.message_id in planned.woken_by
+            else DeferredMessage(planned, decision)
+            for planned, decision in [(item.planned, item.decision) for item in evaluation.deferred_messages]
+        ]
 
 
 def as_render_failure(decision: Decision, error: RenderError) -> Decision:

@@ -15,7 +15,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
+from schemas.adapter_registry import gives_receipts
 from schemas.event import decode_event
 from schemas.own_events import read_stored_data
 from schemas.times import Instant
@@ -26,6 +28,7 @@ from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.decisions import message_store, store
 from services.orchestrator.decisions.evaluation import (
     LIVE,
+    NO_STATES,
     CustomerEvaluation,
     EvaluationMode,
     EvaluationRequest,
@@ -34,6 +37,7 @@ from services.orchestrator.decisions.evaluation import (
 )
 from services.orchestrator.decisions.facts_fence import FactsFence, load_facts_fence
 from services.orchestrator.decisions.facts_reader import NO_KNOWN_FACTS, FactsReader
+from services.orchestrator.decisions.fallback_store import FallbackMessages, GivesReceipts, load_fallback_messages
 from services.orchestrator.decisions.store import EMPTY_LEDGER, EventKey, ReceivedEvent, VersionedLedger
 from services.orchestrator.decisions.stored_trigger import StoredMessage, rebuild_triggered
 from services.orchestrator.policy.customer_facts import Facts
@@ -41,6 +45,7 @@ from services.orchestrator.policy.horizon import look_back_start
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.match import Catalogue, TriggeredCampaign
 
+RefreshRequests = Callable[[Tx, CustomerEvaluation], Awaitable[Sequence[EvaluationRequest] | None]]
 Reevaluate = Callable[[CustomerEvaluation, VersionedLedger], Awaitable[CustomerEvaluation]]
 ClaimMessages = Callable[[Sequence[CustomerEvaluation]], Awaitable[None]]
 
@@ -64,7 +69,10 @@ class EvaluationInput(msgspec.Struct, frozen=True):
 
 
 class Evaluator:
-    """Evaluates batches. `topics`: the topics of events whose positions facts must have caught up with."""
+    """Evaluates batches. `topics`: the topics of events whose positions facts must have caught up with.
+
+    `gives_receipts`: whether the provider behind an adapter, given by its name, tells later what became of messages.
+    """
 
     def __init__(
         self,
@@ -73,12 +81,14 @@ class Evaluator:
         facts_reader: FactsReader,
         render: RenderMessage,
         topics: Collection[str],
+        gives_receipts: GivesReceipts = gives_receipts,
     ) -> None:
         self._database = database
         self._snapshot = snapshot
         self._facts_reader = facts_reader
         self._render = render
         self._topics = frozenset(topics)
+        self._gives_receipts = gives_receipts
         self.loop_share = LoopShare()
         """What evaluating takes of the event loop."""
 
@@ -181,6 +191,21 @@ class Evaluator:
             event, data = known.event, known.data
         return rebuild_triggered(event, data, campaign, (message.channel,), message.first_planned)
 
+    async def requests_of_choices(
+        self, tx: Tx, choices: Sequence[tuple[TriggeredCampaign, Mapping[str, str]]]
+    ) -> list[EvaluationRequest]:
+        """One request for each of these triggered campaigns, with all messages of its event that wait, and with what
+        became of the channels that were tried before. For campaigns that fall back, or did.
+
+        Beside each: the messages that are evaluated again, with the states in which they were read.
+        """
+        own_ids = {id for _, states in choices for id in states}
+        found = await load_fallback_messages(tx, [triggered for triggered, _ in choices], own_ids, self._gives_receipts)
+        return [
+            _request_of_choice(triggered, {**messages.waiting_states, **states}, messages)
+            for (triggered, states), messages in zip(choices, found, strict=True)
+        ]
+
     async def evaluate(
         self,
         inputs: EvaluationInput,
@@ -212,7 +237,25 @@ class Evaluator:
         async def reevaluate(evaluation: CustomerEvaluation, base: VersionedLedger) -> CustomerEvaluation:
             return await self.evaluate(inputs, evaluation.customer, evaluation.requests, base, now, mode)
 
-        return await write_evaluations(tx, evaluations, now, inputs.complete_since, reevaluate, claim, events)
+        return await write_evaluations(
+            tx, evaluations, now, inputs.complete_since, reevaluate, claim, events, self._refresh_requests
+        )
+
+    async def _refresh_requests(self, tx: Tx, evaluation: CustomerEvaluation) -> Sequence[EvaluationRequest] | None:
+        """The requests with what has become of tried channels since; None where nothing has changed.
+
+        The customer's ledger is locked, so no message of theirs is chosen, and none is refused, at the same time.
+        """
+        old = [each for each in evaluation.requests if each.progress is not None]
+        if not old:
+            return None
+        new = await self.requests_of_choices(
+            tx, [(each.triggered_campaigns[0], each.expected_states or NO_STATES) for each in old]
+        )
+        if [each.progress for each in old] == [each.progress for each in new]:
+            return None
+        current = dict(zip(map(id, old), new, strict=True))
+        return [current.get(id(each), each) for each in evaluation.requests]
 
     async def write_in_rounds(
         self,
@@ -249,6 +292,7 @@ async def write_evaluations(
     reevaluate: Reevaluate,
     claim: ClaimMessages | None = None,
     events: Sequence[ReceivedEvent] = (),
+    refresh: RefreshRequests | None = None,
 ) -> list[CustomerEvaluation]:
     """Write everything that these evaluations change: ledgers, messages, decisions and the history of contacts.
 
@@ -256,12 +300,13 @@ async def write_evaluations(
 
     Returns them as they were written: a customer whose ledger has changed since it was read is evaluated again, and an
     evaluation of a waiting message that somebody else has moved meanwhile is dropped. `complete_since`: the instant
-    from which on a ledger must be complete. `claim` claims messages for inline delivery.
+    from which on a ledger must be complete. `claim` claims messages for inline delivery. `refresh` returns the requests
+    of an evaluation, under the lock, where they have changed: it is evaluated again as well.
     """
     # Claims make contacts on the ledgers and decide the states of messages, so they come before both are written.
     current = evaluations
     if not await _write_unlocked(tx, evaluations, claim):
-        current = await _lock_and_reevaluate(tx, evaluations, complete_since, reevaluate)
+        current = await _lock_and_reevaluate(tx, evaluations, complete_since, reevaluate, refresh)
         if claim is not None:
             await claim(current)
         await store.save_ledgers(tx, {each.customer: each.ledger for each in _with_changed_ledger(current)})
@@ -278,6 +323,20 @@ async def write_evaluations(
         ),
     )
     return list(current)
+
+
+def _request_of_choice(
+    triggered: TriggeredCampaign, states: Mapping[str, str], messages: FallbackMessages
+) -> EvaluationRequest:
+    """The request for all waiting messages of a campaign that falls back, or did when they were planned."""
+    campaign, progress = triggered.campaign, messages.progress
+    again = replace(
+        triggered,
+        channels=messages.waiting_channels if campaign.sends_on_all_channels else campaign.channels,
+        first_planned=progress.first_planned,
+        progress=progress if campaign.fallback_after is not None or progress.tried else None,
+    )
+    return EvaluationRequest(triggered_campaigns=(again,), expected_states=states)
 
 
 def _with_changed_ledger(evaluations: Sequence[CustomerEvaluation]) -> list[CustomerEvaluation]:
@@ -310,7 +369,11 @@ async def _write_unlocked(tx: Tx, evaluations: Sequence[CustomerEvaluation], cla
 
 
 async def _lock_and_reevaluate(
-    tx: Tx, evaluations: Sequence[CustomerEvaluation], complete_since: Instant, reevaluate: Reevaluate
+    tx: Tx,
+    evaluations: Sequence[CustomerEvaluation],
+    complete_since: Instant,
+    reevaluate: Reevaluate,
+    refresh: RefreshRequests | None,
 ) -> list[CustomerEvaluation]:
     # A refusal of a fresh event changes no ledger and needs no lock. A waiting message always does: its state is
     # checked under the lock.
@@ -334,6 +397,9 @@ async def _lock_and_reevaluate(
             dropped.append(evaluation.customer)
             continue
         base = reloaded.get(evaluation.customer)
+        requests = await refresh(tx, evaluation) if refresh is not None and evaluation.expected_states else None
+        if requests is not None:
+            evaluation.requests, base = requests, base or evaluation.base
         result.append(evaluation if base is None else await reevaluate(evaluation, base))
     # A row that was made to be locked: its customer may have been erased since, and the row would name them.
     await store.delete_unused_ledgers(tx, dropped)

@@ -1,7 +1,7 @@
 """SQL that writes what evaluations plan: messages with their contents, outbox rows, timers and what parks them.
 
-Every write here happens under the lock of the customer's ledger row, except `wake_parked`, which only makes timers due
-earlier. Claims and attempts: `delivery/store.py`.
+Every write here happens under the lock of the customer's ledger row, except `wake_parked` and `wake_waiting`, which
+only make timers due earlier. Claims and attempts: `delivery/store.py`.
 """
 
 from collections.abc import Sequence
@@ -46,6 +46,11 @@ CAUSE_HOLD_UNTIL: Final = "hold_until"
 """Cause in `parked` of a message that waits for the end of a hold, now or after another wait."""
 CAUSE_SITUATION: Final = "situation"
 """Cause in `parked` of a message that waits until a situation of its customer is closed."""
+
+CAUSE_MESSAGE: Final = "message"
+"""Cause in `parked` of a message of a campaign that falls back: it waits for what becomes of the message in `name`. One
+that waits for no other names itself, because all of them are known by this.
+"""
 
 
 class TimerRow(NamedTuple):
@@ -111,6 +116,7 @@ async def write_messages(tx: Tx, evaluations: Sequence[CustomerEvaluation], now:
         rows = known if evaluation.expected_states else new_rows
         rows += [_message_row(evaluation, item.planned, item, now) for item in evaluation.ready_messages]
         rows += [_message_row(evaluation, item.planned, None, now) for item in evaluation.deferred_messages]
+        rows += [_message_row(evaluation, planned, None, now) for planned in evaluation.failed_messages]
         outbox += [
             (shard_of(evaluation.customer), item.planned.channel, item.planned.message_id, evaluation.customer)
             for item in evaluation.ready_messages
@@ -167,6 +173,7 @@ def _parked_rows(evaluation: CustomerEvaluation, item: DeferredMessage) -> list[
     else:
         causes = [(CAUSE_HOLD, key) for key in parked.holds]
         causes += [(CAUSE_SITUATION, f"{kind}\n{ref}") for kind, ref in sorted(set(parked.situations))]
+    causes += [(CAUSE_MESSAGE, message_id) for message_id in item.planned.woken_by]
     return [(item.planned.message_id, cause, name, evaluation.customer) for cause, name in causes]
 
 
@@ -187,6 +194,20 @@ async def wake_parked(tx: Tx, customers: Sequence[str], now: Instant) -> None:
         f"WHERE cause = 'situation' AND {tx.in_list('customer', 'customers')})",
         now=now,
         customers=tx.list_parameter(customers),
+    )
+    if woken:
+        await tx.notify(TIMER_NEAR)
+
+
+async def wake_waiting(tx: Tx, messages: Sequence[str], now: Instant) -> None:
+    """Make due at once what waits for one of these messages: it is confirmed, or certainly will not be."""
+    if not messages:
+        return
+    woken = await tx.execute(
+        "UPDATE timer SET due = :now WHERE due > :now AND message_id IN (SELECT message_id FROM parked "
+        f"WHERE cause = 'message' AND {tx.in_list('name', 'names')})",
+        now=now,
+        names=tx.list_parameter(sorted(messages)),
     )
     if woken:
         await tx.notify(TIMER_NEAR)

@@ -9,8 +9,10 @@ without that (services/kit/db/notifications.py), also for holds that have ended:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import MessageState
@@ -111,17 +113,18 @@ class Scheduler:
         )
         evaluations = [
             await self._evaluator.evaluate(inputs, customer, requests, inputs.ledger_of(customer), now)
-            for customer, requests in self._evaluation_requests(due, inputs).items()
+            for customer, requests in (await self._evaluation_requests(due, inputs)).items()
         ]
         async with self._database.write() as tx:
             written = await self._evaluator.write(tx, inputs, evaluations, now)
         self._metrics.record_reevaluations(written)
 
-    def _evaluation_requests(
+    async def _evaluation_requests(
         self, due: Sequence[DueMessage], inputs: EvaluationInput
     ) -> dict[str, list[EvaluationRequest]]:
-        """One request for each message, by customer."""
+        """One request for each message, by customer; one for all those among which a campaign falls back."""
         by_customer: dict[str, list[_DueRequest]] = {}
+        choices: dict[tuple[str, ...], list[_DueRequest]] = {}
         for item in due:
             message = item.message
             if message.event_key not in inputs.events:  # its customer has been erased since the timer was claimed
@@ -136,8 +139,32 @@ class Scheduler:
                 expected_states={message.message_id: item.state},
                 has_ended_processes=item.earlier_claims >= MAX_CLAIMS,
             )
-            by_customer.setdefault(message.customer, []).append(_DueRequest(item.due, rank, request))
+            due_request = _DueRequest(item.due, rank, request)
+            if item.falls_back or triggered.falls_back:
+                choices.setdefault((*message.event_key, message.campaign), []).append(due_request)
+            else:
+                by_customer.setdefault(message.customer, []).append(due_request)
+        for (customer, *_), due_request in zip(choices, await self._merge_choices(choices.values()), strict=True):
+            by_customer.setdefault(customer, []).append(due_request)
         return {
             customer: [each.request for each in sorted(requests, key=lambda each: (each.due, each.rank))]
             for customer, requests in by_customer.items()
         }
+
+    async def _merge_choices(self, choices: Collection[Sequence[_DueRequest]]) -> list[_DueRequest]:
+        """One request in place of those about messages of one campaign and event."""
+        if not choices:
+            return []
+        firsts = [min(each, key=lambda each: (each.due, each.rank)) for each in choices]
+        states = [
+            {id: state for each in requests for id, state in (each.request.expected_states or {}).items()}
+            for requests in choices
+        ]
+        triggered_campaigns = [first.request.triggered_campaigns[0] for first in firsts]
+        async with self._database.read() as tx:
+            merged = await self._evaluator.requests_of_choices(tx, list(zip(triggered_campaigns, states, strict=True)))
+        ended = [any(each.request.has_ended_processes for each in requests) for requests in choices]
+        return [
+            first._replace(request=replace(request, has_ended_processes=has_ended))
+            for first, request, has_ended in zip(firsts, merged, ended, strict=True)
+        ]

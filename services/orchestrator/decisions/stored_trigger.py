@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from schemas.event import Event
 from schemas.times import Instant
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
+from services.orchestrator.policy.fallback_progress import FallbackProgress
 from services.orchestrator.policy.match import TriggeredCampaign
 
 
@@ -35,14 +36,19 @@ def rebuild_triggered(
     campaign: CompiledCampaign,
     channels: tuple[str, ...],
     first_planned: Instant | None,
+    progress: FallbackProgress | None = None,
 ) -> TriggeredCampaign:
     """The triggered campaign behind stored messages.
 
     A campaign that sends on all its channels has one message for each, which are evaluated apart: only `channels` are
     evaluated, and each keeps its own time of first planning. A campaign that chooses a channel has one message, and
-    all its channels are evaluated again.
+    all its channels are evaluated again; with `progress`, of a campaign that falls back, those that were not tried.
     """
     if campaign.sends_on_all_channels:
         planned = {} if first_planned is None else dict.fromkeys(channels, first_planned)
-        return TriggeredCampaign(event, data, campaign, first_planned_by_channel=planned, channels=channels)
-    return TriggeredCampaign(event, data, campaign, first_planned=first_planned, channels=campaign.channels)
+        return TriggeredCampaign(
+            event, data, campaign, first_planned_by_channel=planned, channels=channels, progress=progress
+        )
+    return TriggeredCampaign(
+        event, data, campaign, first_planned=first_planned, channels=campaign.channels, progress=progress
+    )

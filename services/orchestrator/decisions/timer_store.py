@@ -6,7 +6,7 @@ from typing import NamedTuple
 from schemas.times import SECOND, Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store
-from services.orchestrator.decisions.message_store import add_to_outbox
+from services.orchestrator.decisions.message_store import CAUSE_MESSAGE, add_to_outbox
 from services.orchestrator.decisions.store import shard_of
 from services.orchestrator.decisions.stored_trigger import StoredMessage
 from services.orchestrator.policy.ledger import BEGINNING_OF_TIME
@@ -26,6 +26,8 @@ class DueMessage(NamedTuple):
     due: Instant
     earlier_claims: int
     """How many claims before this one came to no end: the scheduler's process ended, or was frozen for long."""
+    falls_back: bool = False
+    """Whether it waits, or may, for what becomes of another channel."""
 
 
 async def next_due(tx: Tx, after: Instant = BEGINNING_OF_TIME) -> Instant | None:
@@ -58,11 +60,15 @@ async def claim_due(tx: Tx, now: Instant) -> list[DueMessage]:
     )
     found = await tx.rows(
         "SELECT m.message_id, m.customer, m.campaign, m.channel, m.since, m.event_source, m.event_id, m.state, t.due, "
-        "t.claims - 1 AS earlier_claims "
+        "t.claims - 1 AS earlier_claims, EXISTS (SELECT 1 FROM parked p "
+        f"WHERE p.message_id = t.message_id AND p.cause = '{CAUSE_MESSAGE}') AS falls_back "
         f"FROM message m JOIN timer t ON t.message_id = m.message_id WHERE {tx.in_list('m.message_id', 'ids')}",
         ids=ids,
     )
-    return [DueMessage(StoredMessage._make(row[:7]), row.state, row.due, row.earlier_claims) for row in found]
+    return [
+        DueMessage(StoredMessage._make(row[:7]), row.state, row.due, row.earlier_claims, bool(row.falls_back))
+        for row in found
+    ]
 
 
 async def forget_claims(tx: Tx, due: Sequence[DueMessage]) -> None:

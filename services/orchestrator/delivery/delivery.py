@@ -12,7 +12,7 @@ The order of these steps and their locks is model-checked: docs/protocols/Dispat
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ import msgspec
 from schemas.message import HandoverResult, Message
 from schemas.times import Instant
 from schemas.vocabulary import MessageState
-from services.kit.db.database import Database
+from services.kit.db.database import Database, Tx
 from services.kit.errors import Transient
 from services.kit.observability.logs import Level, log
 from services.kit.runtime.clock import Clock
@@ -34,6 +34,7 @@ from services.orchestrator.decisions.evaluation import (
     EvaluationRequest,
 )
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
+from services.orchestrator.decisions.message_store import wake_waiting
 from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.delivery import store
 from services.orchestrator.delivery.adapter_health import AdapterHealth, WatchedFirstByte
@@ -157,7 +158,7 @@ class Delivery:
         await self._refuse([item for item in to_check if item.message.id in result.refused], result)
         to_send = [item for item in to_check if item.message.id not in result.refused]
         answers = await self._send(to_send, deadline) if to_send else []
-        await self._record(claimed_messages, answers)
+        await self._record(claimed_messages, answers, waited_for=_waited_for(to_send, result.inputs))
 
     # 2. Recheck
 
@@ -244,17 +245,30 @@ class Delivery:
             ends = [AttemptEnd(item.message.id, "cancelled") for item in claimed_messages]
             ended = await store.end_attempts(tx, handover_id, ends, now)
             evaluations: list[CustomerEvaluation] = []
-            for item in claimed_messages:
-                customer, message_id = item.message.customer, item.message.id
-                if message_id in ended:
-                    request = EvaluationRequest(
-                        triggered_campaigns=(result.triggered_campaigns[message_id],),
-                        expected_states={message_id: MessageState.HANDING_OVER.value},
-                    )
-                    evaluations.append(
-                        await self._evaluator.evaluate(inputs, customer, [request], base[customer], now, TAKEN_BACK)
-                    )
+            taken_back = [item.message for item in claimed_messages if item.message.id in ended]
+            requests = await self._requests_of_refused(tx, [each.id for each in taken_back], result)
+            for message, request in zip(taken_back, requests, strict=True):
+                customer = message.customer
+                evaluations.append(
+                    await self._evaluator.evaluate(inputs, customer, [request], base[customer], now, TAKEN_BACK)
+                )
             return await self._evaluator.write_in_rounds(tx, inputs, evaluations, now, TAKEN_BACK)
+
+    async def _requests_of_refused(self, tx: Tx, ids: Sequence[str], result: RecheckResult) -> list[EvaluationRequest]:
+        """A request for each refused message; where its campaign falls back, with the messages that wait for it."""
+        requests = {
+            id: EvaluationRequest(
+                triggered_campaigns=(result.triggered_campaigns[id],),
+                expected_states={id: MessageState.HANDING_OVER.value},
+            )
+            for id in ids
+        }
+        among_channels = [id for id in ids if _may_fall_back(result.triggered_campaigns[id])]
+        if among_channels:
+            choices = [(result.triggered_campaigns[id], requests[id].expected_states or {}) for id in among_channels]
+            found = await self._evaluator.requests_of_choices(tx, choices)
+            requests |= dict(zip(among_channels, found, strict=True))
+        return [requests[id] for id in ids]
 
     # 3. Send
 
@@ -294,10 +308,15 @@ class Delivery:
     # 4. Record
 
     async def _record(
-        self, claimed_messages: Sequence[ClaimedMessage], answers: Sequence[HandoverResult], *, closes: bool = True
+        self,
+        claimed_messages: Sequence[ClaimedMessage],
+        answers: Sequence[HandoverResult],
+        *,
+        closes: bool = True,
+        waited_for: Collection[str] = (),
     ) -> None:
         """Write the answers, and close the handover. Without `closes` these messages alone end, and are not tried
-        again; the others are still to be sent.
+        again; the others are still to be sent. `waited_for`: messages for which other channels wait.
         """
         if not claimed_messages:
             return
@@ -310,14 +329,34 @@ class Delivery:
             repeats = closes and may_repeat(is_idempotent, item.message.cls, most, maybe_sent=item.maybe_sent)
             results.append(AttemptResult(item.message.customer, item.number, answer, repeats, name))
 
+        # What other adapters accept is confirmed by receipts.
+        confirmed = [
+            each.message_id
+            for each in (answers if waited_for and not self._adapters.gives_receipts(name) else ())
+            if each.message_id in waited_for and each.outcome == "accepted"
+        ]
+
         async def write() -> None:
             async with self._database.write() as tx:
-                if await record_results(tx, handover_id, results, self._clock.now(), closes=closes):
+                now = self._clock.now()
+                if await record_results(tx, handover_id, results, now, closes=closes):
+                    await wake_waiting(tx, confirmed, now)
                     return
             async with self._database.write() as tx:
                 await record_late_results(tx, results, self._clock.now())
 
         await _retry_until_written(write)
+
+
+def _may_fall_back(triggered: TriggeredCampaign) -> bool:
+    """Whether other messages of the event may wait for this one: its campaign falls back, or did at first."""
+    return triggered.falls_back or len(triggered.channels) > 1
+
+
+def _waited_for(to_send: Sequence[ClaimedMessage], inputs: EvaluationInput) -> Collection[str]:
+    """The messages whose campaigns fall back: others may wait for them."""
+    falling_back = inputs.catalogue.falling_back
+    return {item.message.id for item in to_send if item.message.campaign in falling_back} if falling_back else ()
 
 
 def _is_unchanged(item: ClaimedMessage, facts: Facts, inputs: EvaluationInput, now: Instant) -> bool:

@@ -12,6 +12,7 @@ from schemas.times import Instant
 from schemas.vocabulary import MessageState, Outcome, SuppressionReason
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store as ledger_store
+from services.orchestrator.decisions.message_store import wake_waiting
 from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.delivery import store
 from services.orchestrator.delivery.attempts import AttemptResult, NextState, resolve_next_state, update_ledger
@@ -26,6 +27,7 @@ _REFUSED_ADDRESSES: Final[Mapping[HandoverFault | None, SuppressionReason]] = {
     "address": SuppressionReason.HARD_BOUNCE,
     "unsubscribed": SuppressionReason.STOP_KEYWORD,
 }
+_CERTAIN_ENDS = (MessageState.REJECTED, MessageState.FAILED)
 NextStates = Sequence[tuple[AttemptResult, NextState]]
 
 
@@ -93,6 +95,7 @@ async def _write_next_states(tx: Tx, writes: NextStates, locked: Mapping[str, Ve
     for result, next_state in writes:
         ledgers[result.customer] = update_ledger(ledgers[result.customer], result.message_id, next_state)
     await store.write_next_states(tx, writes, now)
+    await wake_waiting(tx, [result.message_id for result, state in writes if state.state in _CERTAIN_ENDS], now)
     await _note_dead_addresses(tx, [result for result, _ in writes], now)
     await ledger_store.save_ledger_changes(tx, before, ledgers, now)
     await _explain_failures(tx, writes, now)

@@ -42,6 +42,7 @@ from services.orchestrator.explain.wording import explain_decision, with_readabl
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
 from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.fallback_progress import recorded_progress
 from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Contact, Ledger
 from services.orchestrator.policy.match import Catalogue, match_campaigns
 
@@ -270,7 +271,9 @@ def _reevaluate(
     else:
         (campaign,) = campaigns.values()
         channels = tuple(each.channel for each in replay_input.decisions.values())
-        found = [rebuild_triggered(event, data, campaign, channels, contacts.first_planned)]
+        progress = recorded_progress(next(iter(replay_input.decisions.values())))
+        first_planned = contacts.first_planned if progress is None else progress.first_planned
+        found = [rebuild_triggered(event, data, campaign, channels, first_planned, progress)]
     request, base = EvaluationRequest(triggered_campaigns=tuple(found)), VersionedLedger(0, contacts.ledger)
     evaluation = evaluate_customer(event.subject, facts, [request], base, time, BEGINNING_OF_TIME, None, contacts.mode)
     return {decision.message_id: decision for decision in evaluation.decisions}

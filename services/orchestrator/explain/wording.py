@@ -12,13 +12,20 @@ from typing import Any, Final
 from schemas.condition_words import SENDER_OF_DATA
 from schemas.decision import Decision, Verdict, to_document
 from schemas.finding import Finding
-from schemas.reasons import TITLES, Reason, find_declaration
+from schemas.reasons import CHANNEL_CHOICE, TITLES, Reason, find_declaration
 from schemas.rule_registry import RULE_REGISTRY
 from schemas.times import describe_instant, format_instant, parse_instant
 from schemas.vocabulary import ASK_INTENTS, Outcome
 from schemas.words import channel_words, join_words
 from services.orchestrator.policy.explain import blocking_verdicts
 
+_TRIED: Final = {
+    "under_way": "is on its way",
+    "handed_over": "nobody has confirmed",
+    "confirmed": "has arrived",
+    "ended": "does not arrive",
+}
+"""What became of a channel that was tried before: services.orchestrator.policy.fallback_progress.TriedState."""
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
@@ -27,8 +34,9 @@ def explain_decision(decision: Decision) -> str:
     if decision.outcome == Outcome.SEND:
         return "All rules allow it: the message may be sent now."
     if decision.reason == Reason.OTHER_CHANNEL:
-        channel = channel_words(decision.channel)
-        return f"It is not sent by {channel}, because another channel of the campaign was chosen."
+        channel, verdict = channel_words(decision.channel), decisive_verdict(decision)
+        cause = "another channel of the campaign was chosen" if verdict is None else explain_verdict(verdict)
+        return f"It is not sent by {channel}, because {cause}."
     verdict = decisive_verdict(decision)
     if decision.failure is not None:
         cause = f"the content could not be rendered: {_describe_finding(decision.failure)}"
@@ -76,6 +84,8 @@ def explain_verdict(verdict: Verdict) -> str:
 def describe_verdict(verdict: Verdict, cls: str) -> str:
     """A verdict on a message of a class in words, with what the rule saw, whether it allows or not."""
     if verdict.verdict == "allow":
+        if verdict.rule == CHANNEL_CHOICE:
+            return _describe_tried(verdict)
         rule = RULE_REGISTRY.declarations.get(verdict.rule)
         if rule is not None and cls not in rule.classes:
             return f"it does not concern {cls} messages"
@@ -84,6 +94,11 @@ def describe_verdict(verdict: Verdict, cls: str) -> str:
     if "shadow" in verdict.evidence:
         return f"in shadow, has no effect: {text}"
     return f"{text}; it may be sent all the same (fail_open)" if "fail_open" in verdict.evidence else text
+
+
+def _describe_tried(verdict: Verdict) -> str:
+    tried = verdict.evidence["tried"].items()
+    return "it follows " + join_words([f"{channel_words(id)}, which {_TRIED[each['state']]}" for id, each in tried])
 
 
 def list_changes(decision: Decision) -> list[str]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.decision import Decision
-from schemas.reasons import reasons_with_role
+from schemas.reasons import Reason, reasons_with_role
 from schemas.rule_registry import ReasonRole
 from schemas.service_api import DecisionCount, HoldPlan, HoldPlanSample
 from schemas.times import Instant
@@ -125,8 +125,23 @@ class HoldPlanner:
                 for item in items
                 if item.message.event_key in inputs.events  # else the customer has just been erased
             ]
+            triggered = await self._with_progress(triggered)
             facts = _without_hold(inputs.facts[customer], key)
             _evaluate_both_ways(triggered, facts, policy_without_caps, inputs, now, totals)
+
+    async def _with_progress(
+        self, messages: Sequence[tuple[WaitingMessage, TriggeredCampaign]]
+    ) -> list[tuple[WaitingMessage, TriggeredCampaign]]:
+        """The messages, those of campaigns that fall back with what became of the channels that were tried before."""
+        choices = [(triggered, {item.message.message_id: ""}) for item, triggered in messages if triggered.falls_back]
+        if not choices:
+            return list(messages)
+        async with self.database.read() as tx:
+            requests = iter(await self.evaluator.requests_of_choices(tx, choices))
+        return [
+            (item, next(requests).triggered_campaigns[0] if triggered.falls_back else triggered)
+            for item, triggered in messages
+        ]
 
 
 def _evaluate_both_ways(
@@ -167,7 +182,11 @@ def _evaluate_both_ways(
 
 def _final_decision(decisions: Sequence[Decision], message_id: str) -> Decision:
     """What becomes of a message: where a campaign chooses among channels, the decision about the chosen channel."""
-    chosen = [decision for decision in decisions if decision.outcome in (Outcome.SEND, Outcome.DEFER)]
+    chosen = [
+        decision
+        for decision in decisions
+        if decision.outcome in (Outcome.SEND, Outcome.DEFER) and decision.reason != Reason.FALLBACK_WAIT
+    ]
     own = [decision for decision in decisions if decision.message_id == message_id]
     return (chosen or own or decisions)[0]
 

@@ -28,6 +28,7 @@ class CompiledCampaign:
     """A version of a campaign. `active` is false once it is paused or stopped. Spans are microseconds.
 
     `status`: that of the version, for words about a campaign that is not active; None where it is not known.
+    `fallback_after`: how long a channel has to be confirmed before the next is tried; None with another strategy.
     """
 
     document: schemas.campaign.Campaign = field(repr=False)
@@ -42,6 +43,7 @@ class CompiledCampaign:
     channels: tuple[str, ...]
     sends_on_all_channels: bool
     """Whether each channel is on its own (`all`), instead of one being chosen."""
+    fallback_after: int | None
     ttl: int
     reentry_once: bool
     reentry_every: int | None
@@ -77,6 +79,7 @@ def compile_campaign(
         event_type=document.trigger.event,
         channels=channels,
         sends_on_all_channels=document.strategy is Strategy.ALL,
+        fallback_after=document.fallback_after if document.strategy is Strategy.FALLBACK else None,
         ttl=document.ttl,
         reentry_once=document.reentry == "once",
         reentry_every=document.reentry_interval,

@@ -123,11 +123,12 @@ def _excluded_indexes(ledger: Ledger, view: CandidateView) -> tuple[Sequence[int
         and ledger.attribute_table[ledger.attribute_indexes[index]].campaign == view.attributes.campaign
         and index not in lower_ranked
     ]
-    siblings = (
-        [index for index in same_trigger if ledger.row_at(index).id != view.raw_message_id]
-        if view.triggered.campaign.sends_on_all_channels
-        else ()
-    )
+    siblings: Sequence[int] = ()
+    if view.triggered.campaign.sends_on_all_channels:
+        siblings = [index for index in same_trigger if ledger.row_at(index).id != view.raw_message_id]
+    elif view.triggered.falls_back:  # what is planned is the choice that is about to be made anew
+        rows = [(index, ledger.row_at(index)) for index in same_trigger]
+        siblings = [index for index, row in rows if row.flags != PLANNED and row.id != view.raw_message_id]
     return sorted([*lower_ranked, *same_trigger]), siblings
 
 

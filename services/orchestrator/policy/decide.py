@@ -14,18 +14,21 @@ from schemas.vocabulary import Outcome
 from services.orchestrator.policy import verdicts
 from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
 from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.fallback_choice import choose_with_fallback
 from services.orchestrator.policy.ledger import Contact, Ledger, message_id_bytes
 from services.orchestrator.policy.match import TriggeredCampaign
-from services.orchestrator.policy.plan import CandidatePlan, ParkedUntil, plan_candidate
+from services.orchestrator.policy.plan import OPEN_OUTCOMES, CandidatePlan, ParkedUntil, earliest_plan, plan_candidate
 from services.orchestrator.policy.rank import Rank, make_rank
 from services.orchestrator.policy.rules.registry import TRIGGER_RULE
 from services.orchestrator.policy.steps import Steps, finish
 
-_OPEN_OUTCOMES = (Outcome.SEND, Outcome.DEFER)
-
 
 class PlannedMessage(msgspec.Struct, frozen=True):
-    """A message that will be sent now, is planned for `until`, or is parked."""
+    """A message that will be sent now, is planned for `until`, or is parked.
+
+    `woken_by`: of a campaign that falls back, the messages whose confirmation or end has it evaluated before that; its
+    own where there is none.
+    """
 
     message_id: str
     channel: str
@@ -35,6 +38,7 @@ class PlannedMessage(msgspec.Struct, frozen=True):
     first_planned: Instant | None
     expires_at: Instant
     parked: ParkedUntil | None
+    woken_by: tuple[str, ...] = ()
 
 
 class DecideResult(msgspec.Struct, frozen=True):
@@ -111,14 +115,21 @@ def decide_in_steps(
         if (failure := unit.triggered.condition_failure) is not None:
             decisions += [_condition_failure(unit, channel, facts, now, failure) for channel in unit.channels]
             continue
-        plans = _choose_channel(
-            [_plan_channel(unit, channel, facts, ledger, now, clock_tolerance) for channel in unit.channels]
-        )
+        plans: Sequence[CandidatePlan] = [
+            _plan_channel(unit, channel, facts, ledger, now, clock_tolerance) for channel in unit.channels
+        ]
+        falls_back = unit.triggered.falls_back
+        if falls_back:
+            plans = choose_with_fallback(plans, unit.triggered, now)
+        else:
+            plans = _choose_channel(plans)
         for contact in unit.own_contacts:
             ledger = ledger.release(contact.message_id)
-        open_plans = [each for each in plans if each.outcome in _OPEN_OUTCOMES]
+        open_plans = [each for each in plans if each.outcome in OPEN_OUTCOMES]
+        # Seniority belongs to the event and the campaign: what waits for a planned channel has it as well.
+        is_planned = falls_back and any(each.parked is None for each in open_plans)
         for each in open_plans:
-            planned.append(_planned_message(each, now))
+            planned.append(_planned_message(each, now, is_planned))
             if each.parked is None:
                 ledger = ledger.put_contact(_planned_contact(each, now, count_sent_as_made))
         decisions += [each.to_decision(facts, now) for each in plans]
@@ -149,6 +160,12 @@ def _evaluation_units(triggered: TriggeredCampaign, facts: Facts, ledger: Ledger
         )
     audience = AudienceCheck(triggered, facts)
     channels = order_channels(triggered, facts)
+    if triggered.progress is not None:
+        tried = triggered.progress.tried
+        own_contacts = tuple([each for each in own_contacts if each.attributes.channel not in tried])
+        channels = tuple([channel for channel in channels if channel not in tried])
+        if not channels:
+            return []
     if not triggered.campaign.sends_on_all_channels:
         return [_EvaluationUnit(triggered, channels, own_contacts, audience)]
     return [
@@ -192,20 +209,14 @@ def _choose_channel(plans: Sequence[CandidatePlan]) -> Sequence[CandidatePlan]:
     """Keeps one of several plans: the first that may send now, else the earliest deferred, else the first parked."""
     if len(plans) < 2:
         return plans
-    open_plans = [each for each in plans if each.outcome in _OPEN_OUTCOMES]
+    open_plans = [each for each in plans if each.outcome in OPEN_OUTCOMES]
     if len(open_plans) < 2:
         return plans
-    chosen = min(open_plans, key=_send_time_key)
-    return [each if each is chosen or each.outcome not in _OPEN_OUTCOMES else each.as_other_channel() for each in plans]
+    chosen = earliest_plan(open_plans)
+    return [each if each is chosen or each.outcome not in OPEN_OUTCOMES else each.as_other_channel() for each in plans]
 
 
-def _send_time_key(each: CandidatePlan) -> tuple[int, Instant]:
-    if each.outcome is Outcome.SEND:
-        return 0, 0
-    return (2, 0) if each.until is None else (1, each.until)
-
-
-def _planned_message(each: CandidatePlan, now: Instant) -> PlannedMessage:
+def _planned_message(each: CandidatePlan, now: Instant, is_planned: bool) -> PlannedMessage:
     triggered, channel, first_planned = each.candidate.triggered, each.candidate.channel, each.candidate.first_planned
     return PlannedMessage(
         message_id=triggered.message_id(channel),
@@ -213,9 +224,10 @@ def _planned_message(each: CandidatePlan, now: Instant) -> PlannedMessage:
         triggered=triggered,
         outcome=each.outcome,
         until=each.until,
-        first_planned=now if first_planned is None and each.parked is None else first_planned,
+        first_planned=now if first_planned is None and (is_planned or each.parked is None) else first_planned,
         expires_at=triggered.expires_at,
         parked=each.parked,
+        woken_by=tuple([triggered.message_id(other) for other in each.woken_by]) if each.woken_by else (),
     )
 
 

@@ -15,6 +15,7 @@ from schemas.times import Instant
 from services.orchestrator.policy.cached_attribute import cached_attribute
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy
+from services.orchestrator.policy.fallback_progress import FallbackProgress
 from services.orchestrator.policy.steps import Steps, finish
 from services.orchestrator.policy.verdicts import failure_evidence
 
@@ -41,6 +42,7 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
     `first_planned_by_channel` is the same per message of a campaign that sends on all its channels.
     `condition_failure`: the trigger's condition could not be evaluated, with what is kept about it.
     `audience`: the value of the audience condition, where it was evaluated with the trigger's; see `find_audience`.
+    `progress`: which channels were tried before, for a stored message of a campaign that falls back.
     """
 
     event: Event
@@ -51,6 +53,12 @@ class TriggeredCampaign(msgspec.Struct, frozen=True, dict=True):
     channels: tuple[str, ...] = ()
     condition_failure: Mapping[str, Any] | None = None
     audience: AudienceResult | None = None
+    progress: FallbackProgress | None = None
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether its channels are tried one after the other: now, or when the first of them was tried."""
+        return self.campaign.fallback_after is not None or (self.progress is not None and bool(self.progress.tried))
 
     @cached_attribute
     def event_hash(self) -> int:
@@ -114,6 +122,11 @@ class Catalogue:
         for campaign in self.campaigns.values():
             found[campaign.event_type] = (*found.get(campaign.event_type, ()), campaign)
         return found
+
+    @cached_property
+    def falling_back(self) -> frozenset[str]:
+        """The keys of the campaigns that try one channel after the other."""
+        return frozenset(key for key, campaign in self.campaigns.items() if campaign.fallback_after is not None)
 
     def is_triggered_by(self, event_type: str) -> bool:
         """Whether any campaign, live or in shadow, is triggered by events of this type."""

@@ -19,6 +19,7 @@ from services.orchestrator.policy.rules.definition import HoldCause
 from services.orchestrator.policy.rules.registry import PARKING_RULES
 
 MAX_JUMPS: Final = 64
+OPEN_OUTCOMES: Final = (Outcome.SEND, Outcome.DEFER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ class ParkedUntil:
 
 
 class CandidatePlan(msgspec.Struct, frozen=True):
-    """The plan for one candidate."""
+    """The plan for one candidate. `woken_by`: with `fallback`, the channels whose confirmation or end plans it anew;
+    its own if there is no other.
+    """
 
     candidate: Candidate
     outcome: Outcome
@@ -46,6 +49,12 @@ class CandidatePlan(msgspec.Struct, frozen=True):
     verdicts: tuple[Verdict, ...] = ()
     jumps: tuple[Jump, ...] = ()
     parked: ParkedUntil | None = None
+    woken_by: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may be sent, now or later."""
+        return self.outcome in OPEN_OUTCOMES
 
     def as_other_channel(self) -> "CandidatePlan":
         """Returns the plan of a candidate given up in favour of another channel."""
@@ -80,6 +89,17 @@ class CandidatePlan(msgspec.Struct, frozen=True):
             verdicts=self.verdicts,
             jumps=self.jumps,
         )
+
+
+def earliest_plan(open_plans: Sequence[CandidatePlan]) -> CandidatePlan:
+    """The plan to choose: the first that may send now, else the earliest deferred, else the first parked."""
+    return min(open_plans, key=_send_time_key)
+
+
+def _send_time_key(each: CandidatePlan) -> tuple[int, Instant]:
+    if each.outcome is Outcome.SEND:
+        return 0, 0
+    return (2, 0) if each.until is None else (1, each.until)
 
 
 def plan_candidate(

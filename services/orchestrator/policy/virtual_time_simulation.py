@@ -1,8 +1,9 @@
 """Simulates recorded events in virtual time with the production functions.
 
 Virtual time is the event's time and never goes back. At one instant events come first, in file order, then due messages
-by rank. Sent messages count as delivered at once. Memory grows with customers and their open messages, and by one
-number per event, by which duplicates are ignored.
+by rank. Sent messages count as handed over at once, and are confirmed after a given time, or never, for campaigns that
+fall back. Memory grows with customers and their open messages, and by one number per event, by which duplicates are
+ignored.
 """
 
 import heapq
@@ -22,6 +23,7 @@ from schemas.times import Instant
 from schemas.vocabulary import Outcome
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import DecideResult, PlannedMessage, decide
+from services.orchestrator.policy.fallback_progress import FallbackProgress, TriedChannel, TriedState
 from services.orchestrator.policy.horizon import look_back_span, trim_ledger
 from services.orchestrator.policy.ledger import Contact, Ledger, message_id_bytes
 from services.orchestrator.policy.match import Catalogue, TriggeredCampaign, match_campaigns
@@ -124,11 +126,26 @@ class _DueMessage:
     message_id: str = field(compare=False)
 
 
+ChoiceKey = tuple[int, str]
+"""The hash of an event and the key of a campaign."""
+
+
+@dataclass(slots=True)
+class _Choice:
+    """What a campaign that falls back has tried for one event: when each channel was handed over."""
+
+    handed_over: dict[str, Instant] = field(default_factory=dict)
+    first_planned: Instant | None = None
+
+
 @dataclass(slots=True)
 class _CustomerState:
     ledger: Ledger = field(default_factory=Ledger.empty)
     waiting: dict[str, tuple[int, PlannedMessage]] = field(default_factory=dict)
-    """A customer's ledger, and their deferred and parked messages with the turn of their entry in the due queue."""
+    choices: dict[ChoiceKey, _Choice] = field(default_factory=dict)
+    """A customer's ledger, their deferred and parked messages with the turn of their entry in the due queue, and the
+    choices among channels of campaigns that fall back, while messages of them wait.
+    """
 
 
 class Simulator:
@@ -140,11 +157,15 @@ class Simulator:
         facts_source: FactsSource,
         until: Instant | None = None,
         ledgers: Mapping[str, Ledger] | None = None,
+        confirm_after: int | None = 0,
     ) -> None:
-        """`ledgers`: the contacts that customers had before the first event."""
+        """`ledgers`: the contacts that customers had before the first event. `confirm_after`: how long after its
+        handover a message is confirmed to have arrived; None if none ever is.
+        """
         self._catalogue = catalogue
         self._facts_source = facts_source
         self._until = until
+        self._confirm_after = confirm_after
         self._look_back = look_back_span(catalogue.policy, catalogue.campaigns.values())
         self._customers = {customer_id: _CustomerState(ledger) for customer_id, ledger in (ledgers or {}).items()}
         self._seen = Int64Set()
@@ -188,12 +209,14 @@ class Simulator:
                 yield from self._flush()
                 self._now = due.at
             del customer.waiting[due.message_id]
-            facts = self._facts_source.facts_of(due.customer)
+            facts, triggered = self._facts_source.facts_of(due.customer), _for_reevaluation(planned)
+            if triggered.falls_back:
+                triggered = self._take_choice(customer, triggered, due.at)
             self._apply_result(
-                customer,
-                decide([_for_reevaluation(planned)], facts, customer.ledger, due.at, count_sent_as_made=True),
-                due.at,
+                customer, decide([triggered], facts, customer.ledger, due.at, count_sent_as_made=True), due.at
             )
+            if triggered.falls_back:
+                _forget_settled(customer, _choice_key(triggered))
 
     def _flush(self) -> Iterator[Decision]:
         self._decisions.sort(key=lambda decision: decision.message_id)
@@ -227,6 +250,9 @@ class Simulator:
         triggered = match_campaigns(event, data, facts.customer_values, self._catalogue)
         if triggered:
             self._apply_result(customer, decide(triggered, facts, customer.ledger, now, count_sent_as_made=True), now)
+            for each in triggered:
+                if each.falls_back:
+                    _forget_settled(customer, _choice_key(each))
         self._wake_parked(customer, customer_id, closed_situations(before, facts.suppressions.situations), now)
 
     def _note_problems(self, event: Event, problems: tuple[EventProblem, ...], number: int) -> None:
@@ -254,9 +280,45 @@ class Simulator:
         if self._look_back is not None:
             customer.ledger = trim_ledger(result.ledger, now - self._look_back)
         for planned in result.planned:
+            if planned.triggered.falls_back:
+                self._note_choice(customer, planned, now)
+        for planned in result.planned:
             if planned.outcome is Outcome.DEFER:
                 at = planned.parked.wake_at if planned.parked is not None else planned.until
+                if planned.triggered.falls_back:
+                    at = self._wake_time(customer, planned, at or now, now)
                 self._schedule(customer, planned.triggered.event.subject, planned.message_id, planned, at or now)
+
+    def _note_choice(self, customer: _CustomerState, planned: PlannedMessage, now: Instant) -> None:
+        choice = customer.choices.setdefault(_choice_key(planned.triggered), _Choice())
+        choice.first_planned = planned.first_planned if choice.first_planned is None else choice.first_planned
+        if planned.outcome is Outcome.SEND:
+            choice.handed_over[planned.channel] = now
+
+    def _wake_time(self, customer: _CustomerState, planned: PlannedMessage, at: Instant, now: Instant) -> Instant:
+        """When a waiting message is due: at `at`, or once another channel is confirmed."""
+        if self._confirm_after is None:
+            return at
+        handed_over = customer.choices[_choice_key(planned.triggered)].handed_over.values()
+        confirmed = [each + self._confirm_after for each in handed_over]
+        return min([at, *(each for each in confirmed if each >= now)])
+
+    def _take_choice(self, customer: _CustomerState, triggered: TriggeredCampaign, now: Instant) -> TriggeredCampaign:
+        """The triggered campaign with what became of the channels that were tried. None of its messages waits on."""
+        key = _choice_key(triggered)
+        for message_id, (_, planned) in list(customer.waiting.items()):
+            if _choice_key(planned.triggered) == key:
+                del customer.waiting[message_id]
+        choice = customer.choices[key]
+        tried = {
+            channel: TriedChannel(self._state_after(now - at), at) for channel, at in sorted(choice.handed_over.items())
+        }
+        progress = FallbackProgress(tried, choice.first_planned)
+        return replace(triggered, first_planned=choice.first_planned, progress=progress)
+
+    def _state_after(self, time: int) -> TriedState:
+        confirmed = self._confirm_after is not None and time >= self._confirm_after
+        return TriedState.CONFIRMED if confirmed else TriedState.HANDED_OVER
 
     def _schedule(
         self, customer: _CustomerState, customer_id: str, message_id: str, planned: PlannedMessage, at: Instant
@@ -268,6 +330,16 @@ class Simulator:
         )
         customer.waiting[message_id] = (self._sequence, planned)
         heapq.heappush(self._due, _DueMessage(at, rank, self._sequence, customer_id, message_id))
+
+
+def _choice_key(triggered: TriggeredCampaign) -> ChoiceKey:
+    return triggered.event_hash, triggered.campaign.key
+
+
+def _forget_settled(customer: _CustomerState, key: ChoiceKey) -> None:
+    """Forgets a choice for which nothing waits any more."""
+    if all(_choice_key(planned.triggered) != key for _, planned in customer.waiting.values()):
+        customer.choices.pop(key, None)
 
 
 def closed_situations(before: Iterable[Situation], after: Iterable[Situation]) -> set[tuple[str, str]]:

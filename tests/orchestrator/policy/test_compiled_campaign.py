@@ -1,4 +1,4 @@
-from schemas.times import DAY
+from schemas.times import DAY, MINUTE
 from services.orchestrator.policy.scope import MessageAttributes
 from tests.support.policy_builders import campaign, vip
 
@@ -34,5 +34,7 @@ def test_what_is_absent_is_none() -> None:
     ) == (True, None, None, None, False)
 
 
-def test_fallback_is_judged_like_first() -> None:
-    assert not campaign(strategy="fallback", fallback_after="30m", channels=["push", "email"]).sends_on_all_channels
+def test_a_campaign_that_falls_back_waits_so_long() -> None:
+    found = campaign(strategy="fallback", fallback_after="30m", channels=["push", "email"])
+    assert (found.fallback_after, found.sends_on_all_channels) == (30 * MINUTE, False)
+    assert campaign(channels=["push", "email"]).fallback_after is None

@@ -8,8 +8,9 @@ from schemas.finding import Finding, warning
 from schemas.locales import parse_locale
 from schemas.text import escape_pointer
 from schemas.times import format_duration
-from schemas.vocabulary import SUPPORTED_STRATEGIES, Class, Intent
+from schemas.vocabulary import Class, Intent
 from services.orchestrator.campaigns.lint import week_minutes
+from services.orchestrator.campaigns.lint.fallback_lint import fallback_findings
 from services.orchestrator.policy.compiled_policy import ApplicablePolicy, CompiledPolicy, compile_policy
 from services.orchestrator.policy.scope import MessageAttributes
 
@@ -22,7 +23,7 @@ def lint_campaign(document: schemas.campaign.Campaign, active: schemas.policy.Po
     findings = [
         *_marketing_intent_findings(document),
         *_holdout_findings(document),
-        *_strategy_findings(document),
+        *fallback_findings(document),
         *_locale_findings(document),
     ]
     if active is None:
@@ -61,14 +62,6 @@ def _marketing_intent_findings(document: schemas.campaign.Campaign) -> Iterator[
             f"`{document.class_}` it is sent without consent{topic_hint}",
             "Set `class: marketing` and a `topic`, or correct the `intent`.",
         )
-
-
-def _strategy_findings(document: schemas.campaign.Campaign) -> Iterator[Finding]:
-    """A version that was registered while the strategy could be saved; no new one can have it."""
-    if document.strategy not in SUPPORTED_STRATEGIES:
-        detail = f"{schemas.campaign.FALLBACK_DETAIL}; it acts as `first`"
-        remedy = schemas.campaign.FALLBACK_REMEDY
-        yield warning("/strategy", "not_available", detail, f"{remedy[0].upper()}{remedy[1:]}.")
 
 
 def _locale_findings(document: schemas.campaign.Campaign) -> Iterator[Finding]:

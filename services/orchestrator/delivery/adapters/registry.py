@@ -33,9 +33,10 @@ def build_adapters(settings: OrchestratorSettings, database: Database, clock: Cl
                 by_name[route.adapter] = _create_adapter(route.adapter, kind, settings, database, clock)
         if used := settings.routes_of(channel):
             routes[channel] = used
-    kinds = {name: ADAPTER_REGISTRY.declarations[settings.kind_of(name) or name] for name in by_name}
-    memories = {name: kind.remembers_for for name, kind in kinds.items() if kind.remembers_for is not None}
-    return Adapters(by_name, routes, _known_rates(settings), memories)
+    kinds = {name: settings.kind_of(name) or name for name in settings.adapter_names}
+    remembered = {name: ADAPTER_REGISTRY.declarations[kinds[name]].remembers_for for name in by_name}
+    memories = {name: seconds for name, seconds in remembered.items() if seconds is not None}
+    return Adapters(by_name, routes, _known_rates(settings), memories, kinds)
 
 
 def _known_rates(settings: OrchestratorSettings) -> Mapping[str, float]:

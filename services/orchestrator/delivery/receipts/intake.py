@@ -13,7 +13,7 @@ from sqlalchemy import Row
 
 from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.message import HandoverResult
-from schemas.receipt import CustomerReply, Receipt, Statement
+from schemas.receipt import ARRIVAL_KINDS, CustomerReply, Receipt, Statement, shows_failure
 from schemas.service_api import AddressLift, ProviderEntry
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import Class, MessageState, SuppressionReason
@@ -21,6 +21,7 @@ from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent, Transient
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import store as ledger_store
+from services.orchestrator.decisions.message_store import wake_waiting
 from services.orchestrator.delivery.attempts import AttemptResult
 from services.orchestrator.delivery.receipts import store
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
@@ -66,6 +67,11 @@ def suppression_reason(receipt: Receipt) -> SuppressionReason | None:
     return SuppressionReason.STOP_KEYWORD if receipt.kind == "unsubscribed" else None
 
 
+def _settles(receipt: Receipt) -> bool:
+    """Whether other channels need wait for the message no longer: it has arrived, or certainly will not."""
+    return receipt.kind in ARRIVAL_KINDS or shows_failure(receipt.kind, receipt.permanent)
+
+
 class ReceiptIntake:
     """Takes the receipts of all adapters."""
 
@@ -102,6 +108,7 @@ class ReceiptIntake:
                 messages |= await store.load_messages(tx, {each.message_id for each in new})
             await _settle_unknown(tx, new, messages, now)
             await _release_unsent(tx, new, messages, now)
+            await wake_waiting(tx, sorted({each.message_id for each in new if _settles(each)}), now)
         await self.suppress(await self._find_unsuppressed([each.receipt.key for each in known]))
         for each in {each.receipt.key: each for each in known if each.receipt.key in new_keys}.values():
             self._record(adapter, each, messages.get(each.receipt.message_id))

@@ -7,8 +7,9 @@ import pytest
 
 import schemas.campaign
 import schemas.policy
+from schemas.campaign import read_stored_campaign
 from schemas.documents import DocumentError, load_document, validate_document
-from services.orchestrator.campaigns.lint import lint_campaign
+from services.orchestrator.campaigns.lint import lint_campaign, with_confirmations
 from tests.support.orchestrator_app import campaign, policy_document
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -33,8 +34,29 @@ def test_without_a_policy_only_the_campaign_itself_is_looked_at() -> None:
     assert [finding.code for finding in lint_campaign(document, None)] == ["everybody_held_out"]
 
 
-def test_a_version_that_was_saved_with_a_strategy_that_does_not_work_is_named() -> None:
-    assert found(campaign(strategy="fallback", fallback_after="30m")) == [("/strategy", "not_available")]
+FALLBACK = {"strategy": "fallback", "fallback_after": "30m"}
+TWO: dict[str, Any] = {
+    "channels": ["sms", "push"],
+    "content": {"sms": {"en": {"text": "x"}}, "push": {"en": {"title": "x", "body": "x"}}},
+}
+
+
+def test_a_campaign_whose_next_channel_never_has_its_turn_is_named() -> None:
+    assert found(campaign(**FALLBACK, **TWO, ttl="31m")) == []
+    assert found(campaign(**FALLBACK, **TWO, ttl="30m")) == [("/fallback_after", "expires_before_fallback")]
+    assert found(campaign(**FALLBACK)) == [("/channels", "nothing_to_fall_back_to")]
+
+
+def test_a_version_that_was_saved_without_the_time_to_fall_back_is_named() -> None:
+    document = read_stored_campaign(campaign(strategy="fallback", **TWO))
+    assert [(each.pointer, each.code) for each in lint_campaign(document, None)] == [("/strategy", "no_fallback_after")]
+
+
+def test_channels_on_which_nothing_is_ever_confirmed_are_named_where_the_campaign_falls_back() -> None:
+    check = with_confirmations(lambda document: [], {"sms": "sandbox"})
+    document = validate_document(schemas.campaign.Campaign, campaign(**FALLBACK, **TWO))
+    assert [(each.pointer, each.code) for each in check(document)] == [("/channels/0", "confirmed_when_accepted")]
+    assert check(validate_document(schemas.campaign.Campaign, campaign(**TWO))) == []
 
 
 EXPIRY = {
