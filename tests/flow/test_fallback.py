@@ -13,6 +13,7 @@ from schemas.message import HandoverOutcome, Message
 from schemas.times import HOUR, MINUTE, SECOND, format_instant
 from services import simulation
 from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
+from services.orchestrator.delivery.attempts import backoff
 from tests.flow.test_audit import audit
 from tests.flow.test_delivery import Provider
 from tests.flow.test_receipts import say, statement
@@ -256,8 +257,8 @@ async def test_a_message_that_is_tried_again_keeps_the_others_waiting_until_it_i
     await shop.open("push", "email")
     await shop.happen()
     await shop.at(MONDAY + 3 * MINUTE)
-    attempts = len(shop.providers["push"].taken)
-    handed_over = MONDAY + 126 * SECOND + 128 * SECOND  # 2 + 4 + 8 + 16 + 32 + 64 and 128 seconds
+    attempts, message = len(shop.providers["push"].taken), shop.providers["push"].taken[0].id
+    handed_over = MONDAY + sum(backoff(number, None, message) for number in range(1, 8))
     await shop.at(handed_over + 30 * MINUTE - SECOND)
     assert 1 < attempts < 8 == len(shop.providers["push"].taken)
     assert "email" not in shop.taken()

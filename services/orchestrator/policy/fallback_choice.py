@@ -2,7 +2,7 @@
 
 The channel is chosen as with `first`. The others that may send wait, without a place on the ledger, until the chosen
 one is confirmed (then they end), or until it is certain that it will not be, or `fallback_after` has passed since its
-handover: then they are planned anew, and one of them is chosen. See docs/decisions/0045.
+handover: then they are planned anew, and one of them is chosen. See docs/decisions/0046.
 """
 
 from collections.abc import Sequence
