@@ -117,6 +117,9 @@ class Scheduler:
         ]
         async with self._database.write() as tx:
             written = await self._evaluator.write(tx, inputs, evaluations, now)
+            # Somebody else has moved a message of these customers meanwhile: what else is due is looked at again.
+            dropped = {each.customer for each in evaluations} - {each.customer for each in written}
+            await timer_store.give_back_claims(tx, [item for item in due if item.message.customer in dropped])
         self._metrics.record_reevaluations(written)
 
     async def _evaluation_requests(

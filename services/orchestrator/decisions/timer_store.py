@@ -77,6 +77,15 @@ async def forget_claims(tx: Tx, due: Sequence[DueMessage]) -> None:
     await tx.execute(f"UPDATE timer SET claims = 0 WHERE {tx.in_list('message_id', 'ids')}", ids=ids)
 
 
+async def give_back_claims(tx: Tx, due: Sequence[DueMessage]) -> None:
+    """These timers may be claimed again at once: their evaluation was dropped."""
+    if due:
+        ids = tx.list_parameter([item.message.message_id for item in due])
+        await tx.execute(
+            f"UPDATE timer SET claims = 0, claimed_until = 0 WHERE {tx.in_list('message_id', 'ids')}", ids=ids
+        )
+
+
 async def requeue_retries(tx: Tx, retries: Sequence[DueMessage], now: Instant) -> None:
     """Put messages that a provider did not take back into the outbox. The recheck evaluates them again."""
     if not retries:

@@ -1,5 +1,6 @@
 """What a waiting message of a campaign that falls back is evaluated on, and what comes in between."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -135,3 +136,31 @@ async def test_a_receipt_tells_more_than_an_attempt_of_which_nobody_knows_the_en
     await say(us, messages["push"], "opened")
     _, _, request = await evaluated(us, messages["email"])
     assert request.progress is not None and request.progress.tried["push"].state is TriedState.CONFIRMED
+
+
+async def test_what_was_dropped_with_a_message_that_somebody_moved_is_looked_at_again_at_once(us: Crew) -> None:
+    worker = us.workers[0]
+    for number in range(2):
+        await worker.decide(record("ada", f"e-{number}", "chain", us.clock.now()))
+    await worker.dispatcher.hand_over_batch("push")
+    us.clock.advance(30 * MINUTE)
+    us.others.pause = asyncio.Event()
+    asked = len(us.others.positions)
+    ticking = asyncio.create_task(worker.scheduler.tick(us.clock.now()))
+    async with asyncio.timeout(10):
+        while len(us.others.positions) == asked:
+            await asyncio.sleep(0.01)
+    async with us.database.write() as tx:
+        await tx.execute("UPDATE message SET state = 'suppressed' WHERE event_id = 'e-0' AND channel = 'email'")
+        await tx.execute(
+            "DELETE FROM timer WHERE message_id IN "
+            "(SELECT message_id FROM message WHERE event_id = 'e-0' AND channel = 'email')"
+        )
+    us.others.pause.set()
+    assert await ticking
+    async with us.database.read() as tx:
+        assert await tx.rows("SELECT 1 AS sent FROM message WHERE channel = 'email' AND state = 'pending'") == []
+    assert await worker.scheduler.tick(us.clock.now())
+    async with us.database.read() as tx:
+        rows = await tx.rows("SELECT event_id FROM message WHERE channel = 'email' AND state = 'pending'")
+    assert "e-1" in {row.event_id for row in rows}
