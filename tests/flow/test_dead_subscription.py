@@ -17,6 +17,10 @@ pytestmark = pytest.mark.wired
 CONTENT = {"web_push": {"en": {"title": "Hi", "body": "It is ready"}}}
 
 
+OWN: dict[str, Any] = {"adapters": {"web_push": "own"}, "accounts": {"own": {"adapter": "null"}}}
+"""An adapter of the channel alone, in whose place the test puts its own."""
+
+
 def subscribed(url: str) -> dict[str, Any]:
     return {**customer(), "addresses": [{"channel": "web_push", "address": subscription(url), "verified": True}]}
 
@@ -29,8 +33,8 @@ async def outcome(product: Live, name: str) -> str:
 
 async def test_a_dead_subscription_becomes_a_do_not_contact_entry(tmp_path: Path) -> None:
     document = {**campaign(channels=["web_push"], content=CONTENT), "class": "service", "topic": None}
-    async with webpush(PushService(410)) as (adapter, service, url), live(tmp_path, MONDAY) as product:
-        product.together.orchestrator.components.adapters["web_push"] = adapter  # type: ignore[index]
+    async with webpush(PushService(410)) as (adapter, service, url), live(tmp_path, MONDAY, **OWN) as product:
+        product.together.orchestrator.components.adapters.by_name["own"] = adapter  # type: ignore[index]
         await product.policy(policy())
         await product.campaign({name: value for name, value in document.items() if value is not None})
         await product.customer(subscribed(f"{url}/old"))
@@ -38,7 +42,7 @@ async def test_a_dead_subscription_becomes_a_do_not_contact_entry(tmp_path: Path
         async with asyncio.timeout(30):
             while not (found := (await product.ask("GET", "/v1/suppressions"))["items"]):
                 await asyncio.sleep(0.02)
-        assert [(each["reason"], each["source"]) for each in found] == [("hard_bounce", "webpush: bounced")]
+        assert [(each["reason"], each["source"]) for each in found] == [("hard_bounce", "own: bounced")]
         service.status = 201
         assert await outcome(product, "e-2") == "suppress"
         await product.customer(subscribed(f"{url}/new"))
