@@ -142,7 +142,7 @@ async def test_what_was_dropped_with_a_message_that_somebody_moved_is_looked_at_
     worker = us.workers[0]
     for number in range(2):
         await worker.decide(record("ada", f"e-{number}", "chain", us.clock.now()))
-    await worker.dispatcher.hand_over_batch("push")
+    await worker.hand_over("push")
     us.clock.advance(30 * MINUTE)
     us.others.pause = asyncio.Event()
     asked = len(us.others.positions)
