@@ -86,10 +86,7 @@ class Components:
         """Wakes requests that wait for the decisions on an event."""
         self.address_key = address_key
         # Nothing is delivered inline: every role serves the API, but not every role delivers.
-        self.erased = ErasedCustomers(address_key)
-        self.eraser = Eraser(database, OrchestratorErasure(self.erased.pseudonyms, clock).steps())
-        self.erasure_intake = ErasureIntake(preference, suppression, self.erased, self.eraser.wake.notify)
-        self.eraser.is_ready = self.erasure_intake.block_addresses_of
+        self._build_erasure()
         redriver = Pipeline(self.evaluator, clock, self.decision_metrics, self.shadow, self.erasure_intake)
         self.own_letters = DeadLetterQueue(
             "orchestrator", database, redriver, clock, registry, topics=topics, wake=self.decided_signal
@@ -102,6 +99,14 @@ class Components:
             }
         )
         """The dead letters of all three services."""
+
+    def _build_erasure(self) -> None:
+        """Who was erased, the job that removes their rows, and the passing over of their events."""
+        self.erased = ErasedCustomers(self.address_key)
+        self.eraser = Eraser(self.database, OrchestratorErasure(self.erased.pseudonyms, self.clock).steps())
+        wake = self.eraser.wake.notify
+        self.erasure_intake = ErasureIntake(self.preference, self.suppression, self.erased, wake)
+        self.eraser.is_ready = self.erasure_intake.block_addresses_of
 
     @property
     def handover_limits(self) -> HandoverLimits:
