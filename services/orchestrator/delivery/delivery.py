@@ -100,6 +100,11 @@ class Delivery:
         self._stopping = asyncio.Event()
         self.health = {name: AdapterHealth() for name in adapters.by_name}
         """Of each adapter, as far as this process has seen."""
+        self._only_lines = {
+            channel: OutboxLine(channel, routes[0].adapter, False)
+            for channel, routes in adapters.routes.items()
+            if len(routes) == 1 and routes[0].adapter not in adapters.rates
+        }
 
     @property
     def adapters(self) -> Adapters:
@@ -111,6 +116,9 @@ class Delivery:
 
         An adapter with a rate gets its messages from the outbox alone, because others count on its places, too.
         """
+        only = self._only_lines.get(message.channel)
+        if only is not None:
+            return only if self.health[only.adapter].is_usable else None
         routes = self._adapters.routes.get(message.channel)
         if routes is None:
             return None
