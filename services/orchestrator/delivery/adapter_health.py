@@ -154,6 +154,8 @@ class AdapterHealth:
             self._room *= 2
 
     def _open(self, cause: str, first: float, longest: float, now: float) -> None:
+        if self._cause == cause and now < self._open_until:
+            return  # it was under way when the circuit opened, and tells nothing new
         again = self._cause == cause
         self._pause = min(self._pause * 2, longest) if again and self._pause else first
         self._cause, self._open_until = cause, now + self._pause

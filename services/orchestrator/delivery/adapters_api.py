@@ -47,7 +47,8 @@ class FailureFields(TypedDict):
 
 
 class AdapterFields(TypedDict):
-    """An adapter. `until`: when it is tried again, if it gets nothing now; `processes`: how many give it nothing.
+    """An adapter. `state`: what processes that hand over have noted in the last seconds; `serving` if none has noted
+    anything. `until`: when it is tried again, if it gets nothing now; `processes`: how many give it nothing.
     `waiting`: messages that wait for it. `failures`: of the last hour, at most five kinds.
     """
 

@@ -149,8 +149,11 @@ class Dispatcher:
         """Hand over a batch, within the adapter's rate. Returns how many, and how long to wait, if that is known."""
         room = self._delivery.room(line.adapter, CLAIM_BATCH_SIZE)
         rate = self._delivery.adapters.rates.get(line.adapter)
-        if rate is None or not await self._has_rows(line):
+        if rate is None:
             return await self.hand_over_batch(line, room), None
+        room = await self._count_rows(line, room)  # places that nobody uses would be lost for all processes
+        if not room:
+            return 0, None
         now = await self._database.now()
         async with self._database.write() as tx:
             places = await take_places(tx, line.adapter, rate, room, now)
@@ -158,14 +161,14 @@ class Dispatcher:
             return 0, places.wait
         return await self.hand_over_batch(line, places.taken), None
 
-    async def _has_rows(self, line: OutboxLine) -> bool:
+    async def _count_rows(self, line: OutboxLine, most: int) -> int:
         async with self._database.read() as tx:
             shards = sorted(self._epochs)
-            return bool(await store.next_outbox_rows(tx, line.channel, line.assigned, shards, limit=1))
+            return len(await store.next_outbox_rows(tx, line.channel, line.assigned, shards, limit=most))
 
     async def hand_over_batch(self, line: OutboxLine, limit: int = CLAIM_BATCH_SIZE) -> int:
         """Claim and deliver the next messages of a line, at most `limit`; returns how many were claimed."""
-        if not await self._has_rows(line):
+        if not await self._count_rows(line, 1):
             return 0
         deadline = self._delivery.deadline()
         opened = await self._database.now()

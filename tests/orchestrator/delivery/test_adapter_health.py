@@ -140,6 +140,17 @@ def test_each_failed_trial_doubles_the_pause_up_to_a_limit(watch: Watch) -> None
     assert pauses == pytest.approx([5.0, 10.0, 20.0, 40.0, LONGEST_PAUSE, LONGEST_PAUSE])
 
 
+@pytest.mark.parametrize(("fault", "pause"), [(None, FIRST_PAUSE), ("account", FIRST_ACCOUNT_PAUSE)])
+def test_what_was_under_way_when_it_stopped_does_not_lengthen_the_pause(
+    watch: Watch, fault: HandoverFault | None, pause: float
+) -> None:
+    for _ in range(4):
+        watch.health.start(ENOUGH)
+    for _ in range(4):
+        watch.health.finish([HandoverResult("m", "retry", fault=fault)] * ENOUGH, 0.1)
+    assert watch.health.wait() == pytest.approx(pause)
+
+
 def test_a_refused_account_stops_it_at_once_and_for_longer(watch: Watch) -> None:
     watch.batch("retry", fault="account", took=0.0)
     assert not can_serve(watch)

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from schemas.message import HandoverResult
 from schemas.times import HOUR
 from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.decisions.message_store import OUTBOX_GROWN
 from services.orchestrator.delivery.adapter_health import FIRST_PAUSE
+from services.orchestrator.delivery.adapter_pace import take_places
 from tests.support.worker_crew import LIMITS, Crew, crew, record
 
 pytestmark = pytest.mark.wired
@@ -230,3 +232,38 @@ async def test_an_adapter_with_a_rate_gets_no_more_than_that(database_url: str, 
         seconds = asyncio.get_running_loop().time() - started
         assert had(us)["first"] <= 10 * (seconds + 1)
         assert had(us)["first"] > 15
+
+
+async def test_a_rate_takes_no_more_places_than_there_are_messages(database_url: str, tmp_path: Path) -> None:
+    async with product(database_url, tmp_path, "first", rates={"first": 10.0}) as us:
+        dispatcher = us.workers[0].dispatcher
+        await decide(us, 1)
+        assert await dispatcher._hand_over_places(dispatcher.lines[0]) == (1, None)
+        now = await us.database.now()
+        async with us.database.write() as tx:
+            assert (await take_places(tx, "first", 10.0, 500, now)).taken >= 8  # left for other processes
+
+
+@pytest.mark.parametrize("case", ["a rate", "a failure"])
+async def test_what_must_not_go_at_once_waits_in_the_outbox(case: str, database_url: str, tmp_path: Path) -> None:
+    rates = {"first": 1000.0} if case == "a rate" else {}
+    async with product(database_url, tmp_path, "first", rates=rates) as us:
+        worker = us.workers[0]
+        if case == "a failure":
+            health = worker.dispatcher._delivery.health["first"]
+            health.start(1)
+            health.finish([HandoverResult("m", "retry", fault="account")], 0.1)
+        await worker.go(await worker.decide_and_mark(record("a", "e-1", "low", us.clock.now())))
+        assert had(us) == {"first": 0}
+        assert len(await rows(us, "SELECT seq FROM outbox")) == 1
+
+
+async def test_a_handover_of_a_dead_process_is_judged_by_its_own_adapter(database_url: str, tmp_path: Path) -> None:
+    async with product(database_url, tmp_path, BOTH) as us:
+        us.providers["second"].idempotent = False
+        names = [f"customer-{number}" for number in range(20)]
+        await us.workers[0].decide_and_mark(*(record(name, f"of-{name}", "low", us.clock.now()) for name in names))
+        of = Counter(await rows(us, "SELECT h.adapter FROM message m JOIN handover h USING (handover_id)"))
+        assert set(of) == {("first",), ("second",)}
+        await us.workers[0].recovery.close_all_open()
+        assert await states(us) == {("first", "retry"): of["first",], ("second", "unknown"): of["second",]}
