@@ -55,6 +55,7 @@ class Run:
         self.size, self.directory = size, directory
         self.found: dict[str, Figures] = {}
         self.half_load: dict[str, Figures] = {}
+        self.adapters: dict[str, dict[str, float]] = {}
 
     async def measure(self) -> None:
         """Ours and the reference by turns, each on servers of its own, then embedded."""
@@ -72,6 +73,7 @@ class Run:
                 await here.bus.close()
         if self.size.seconds:
             self._embedded()
+            self._handing_over()
 
     @asynccontextmanager
     async def _sides(
@@ -116,6 +118,11 @@ class Run:
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
         self._keep("embedded", Figures(**json.loads(done.stdout.splitlines()[-1])))
 
+    def _handing_over(self) -> None:
+        command = [sys.executable, "-m", "tests.bench.handing_over"]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        self.adapters = json.loads(done.stdout.splitlines()[-1])
+
     def _keep(self, key: str, figures: Figures) -> Figures:
         self.found[key] = figures
         parts = ", ".join(f"{name} {spent:.1f}" for name, spent in figures.cpu.items())
@@ -148,7 +155,7 @@ async def finished(size: load.Size) -> AsyncIterator[Run]:
 async def main() -> None:
     """Measure, print, and keep the table."""
     async with finished(load.size()) as run:
-        part = report.written(run.size, run.machine, run.found, run.half_load)
+        part = report.written(run.size, run.machine, run.found, run.half_load, run.adapters)
     print(part)
     if os.environ.get("BENCH_WRITE", "1") == "1" and run.size.seconds:
         DOCUMENT.write_text(report.put(DOCUMENT.read_text() if DOCUMENT.exists() else "# Performance\n", part))

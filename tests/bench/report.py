@@ -22,6 +22,13 @@ ROWS: Mapping[str, str] = {
 }
 
 
+HANDING_OVER: Mapping[str, str] = {
+    "webhook": "webhook, signed POSTs",
+    "smtp one": "smtp, one connection",
+    "smtp four": "smtp, four connections",
+}
+
+
 def table(found: Mapping[str, Figures], half_load: Mapping[str, Figures]) -> list[str]:
     """One row for each measurement that was made."""
     lines = [HEAD, RULE]
@@ -53,6 +60,18 @@ def shares(found: Mapping[str, Figures]) -> list[str]:
     return lines
 
 
+def handing_over(found: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """What adapters alone hand over."""
+    lines = [
+        "| handing over alone, messages of 2,000 bytes, one process | messages/s | CPU us/message |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {found[key]['rate']:,.0f} | {found[key]['cpu']:,.0f} |" for key, name in HANDING_OVER.items()
+    ]
+    return lines
+
+
 def ratios(found: Mapping[str, Figures]) -> dict[str, float]:
     """Ours against the reference of the same run, by processor time an event and by rate."""
     result: dict[str, float] = {}
@@ -73,7 +92,13 @@ def spread(found: Mapping[str, Figures], name: str) -> str:
     return f" (turns: {min(each):.1f} to {max(each):.1f})"
 
 
-def written(size: Size, machine: str, found: Mapping[str, Figures], half_load: Mapping[str, Figures]) -> str:
+def written(
+    size: Size,
+    machine: str,
+    found: Mapping[str, Figures],
+    half_load: Mapping[str, Figures],
+    adapters: Mapping[str, Mapping[str, float]],
+) -> str:
     """The part of docs/performance.md that a run makes."""
     lines = [
         BEGIN,
@@ -88,6 +113,7 @@ def written(size: Size, machine: str, found: Mapping[str, Figures], half_load: M
         "",
         *shares(found),
         "",
+        *([*handing_over(adapters), ""] if adapters else []),
         *(f"- {name}: {value:.1f} times the reference{spread(found, name)}" for name, value in ratios(found).items()),
         "",
         END,
