@@ -61,6 +61,8 @@ class AdapterDeclaration:
     """Whether its module `receipts` has a function `read_receipts(settings, request)`, for what the provider tells
     later about messages: `POST /v1/receipts/<id>`.
     """
+    receipts_need: tuple[str, ...] = ()
+    """The settings without which no receipt comes, or nobody can prove who has sent it."""
     receipt_answer: tuple[str, str] | None = None
     """Media type and body of the answer 200 to a request with receipts, where the provider takes the body for an
     instruction; None for the counts as JSON.
@@ -70,14 +72,12 @@ class AdapterDeclaration:
         """Whether it can be used for a channel."""
         return self.channels is None or channel in self.channels
 
+    def missing_for_receipts(self, settings: BaseModel) -> tuple[str, ...]:
+        """Which settings it still needs for receipts; `settings`: an instance of its own."""
+        return tuple(field for field in self.receipts_need if getattr(settings, field) is None)
+
 
 ADAPTER_REGISTRY: Final = ExtensionRegistry(AdapterDeclaration, "services.orchestrator.delivery.adapters")
-
-
-def gives_receipts(adapter: str | None) -> bool:
-    """Whether the provider behind an adapter tells later what became of messages. One that is not known here may."""
-    declaration = ADAPTER_REGISTRY.declarations.get(adapter or "")
-    return declaration is None or declaration.has_receipts
 
 
 def default_adapters(channels: Iterable[str]) -> Mapping[str, str]:

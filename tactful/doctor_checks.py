@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, adapter_choices
+from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, AdapterDeclaration, adapter_choices
 from schemas.dead_letters import OLD_LETTER_AGE
 from schemas.times import SECOND, Instant, parse_instant
 from schemas.topics import DEAD_LETTERS
@@ -321,12 +321,7 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
     if declaration is not None and declaration.destination == "provider":
         if declaration.sends_mail and not settings.mail.has_sender:
             return DoctorFinding(check, CheckState.RED, f"{name} without a sender", "set TACTFUL_MAIL__FROM_ADDRESS")
-        try:
-            result = declaration.check(settings.settings_of(name))
-        except SettingsError as error:
-            return DoctorFinding(check, CheckState.RED, name, str(error))
-        state = CheckState.GREEN if result.remedy is None else CheckState.RED
-        return DoctorFinding(check, state, result.detail or name, result.remedy)
+        return _check_sender(settings, check, name, declaration)
     if development and name == OFF:
         return DoctorFinding(check, CheckState.GREEN, OFF)
     if development and declaration is not None and declaration.destination == "inbox":
@@ -335,6 +330,26 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
     sender = next((each.id for each in senders if each.serves(channel)), None)
     remedy = f"TACTFUL_ADAPTERS__{channel.upper()}={sender}" if sender else "add an adapter that serves it"
     return DoctorFinding(check, CheckState.AMBER, f"{name}: nothing is sent", remedy)
+
+
+def _check_sender(
+    settings: DeploymentSettings, check: str, name: str, declaration: AdapterDeclaration
+) -> DoctorFinding:
+    """Can an adapter send, and does the provider tell what became of messages."""
+    try:
+        own = settings.settings_of(name)
+    except SettingsError as error:
+        return DoctorFinding(check, CheckState.RED, name, str(error))
+    result = declaration.check(own)
+    detail = result.detail or name
+    if result.remedy is not None:
+        return DoctorFinding(check, CheckState.RED, detail, result.remedy)
+    if missing := declaration.missing_for_receipts(own):
+        prefix = f"TACTFUL_{name}__".upper() if name == declaration.id else f"in TACTFUL_ACCOUNTS, for `{name}`, "
+        fields = [field.upper() if name == declaration.id else field for field in missing]
+        remedy = f"set {', '.join(prefix + field for field in fields)} (docs/receipts.md)"
+        return DoctorFinding(check, CheckState.AMBER, f"{detail}; bounces and complaints do not come back", remedy)
+    return DoctorFinding(check, CheckState.GREEN, detail)
 
 
 def _clock_finding(check: str, other_clock: str, skew_seconds: float, allowed: float) -> DoctorFinding:

@@ -222,7 +222,8 @@ class EmbeddedTactful:
         self.directory = directory
         self._lock_file = dev_settings.lock_data_dir(directory)
         self.keys = dev_settings.load_or_create_keys(directory, given)
-        self.settings = dev_settings.complete_settings(given, directory, port, self.keys)
+        self.lab_keys = dev_settings.load_or_create_lab_keys(directory)
+        self.settings = dev_settings.complete_settings(given, directory, port, self.keys, self.lab_keys)
         self.address = dev_settings.address_of(self.settings.web.host, port)
         self.clock: Clock = SystemClock() if clock is None else ManualClock(clock)
         self.registry = Registry()

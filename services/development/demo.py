@@ -18,6 +18,7 @@ from schemas.documents import load_document
 from schemas.fields import Document
 from schemas.times import format_instant
 from services.development.all_services import EmbeddedTactful
+from services.development.demo_outcomes import DemoOutcomes
 from services.development.imaginary_shop import ShopEvent, ShopEventGenerator, generate_customers
 from services.kit.errors import Conflict
 from services.kit.http.auth import Principal, requires
@@ -47,14 +48,14 @@ class DemoShop:
         self._event_generator = ShopEventGenerator()
         self._sent_count = 0
         self._lock = asyncio.Lock()
-        self._event_task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         transport = httpx.ASGITransport(app=embedded.app)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://tactful", timeout=60)
 
     @property
     def running(self) -> bool:
         """Whether events are being sent."""
-        return self._event_task is not None and not self._event_task.done()
+        return any(not task.done() for task in self._tasks)
 
     def to_response(self) -> dict[str, object]:
         """The response of `GET /v1/dev/demo`."""
@@ -78,15 +79,17 @@ class DemoShop:
             customers = await self._seed_customers(is_new)
             if not isinstance(self._embedded.clock, ManualClock):
                 others = [each for each in customers if each not in CUSTOMERS_WITHOUT_EVENTS]
-                self._event_task = asyncio.create_task(self._send_events_forever(others, with_opening_events=is_new))
+                events = self._send_events_forever(others, with_opening_events=is_new)
+                outcomes = DemoOutcomes(self._embedded, self._client, CUSTOMERS_WITHOUT_EVENTS)
+                self._tasks = [asyncio.create_task(events), asyncio.create_task(outcomes.run())]
 
     async def stop(self) -> None:
         """Stop the events; the data stays."""
         async with self._lock:
-            if self._event_task is not None:
-                self._event_task.cancel()
-                await asyncio.gather(self._event_task, return_exceptions=True)
-                self._event_task = None
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._tasks = []
 
     async def try_start(self) -> None:
         """Start, and log a failure instead of raising it: nobody waits for the result."""

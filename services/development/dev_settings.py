@@ -7,12 +7,16 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from pydantic import SecretStr
 
 from services.deployment_settings import DeploymentSettings
 from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
+from services.lab.lab_keys import LabKeys, LabSecretUnusable
+from services.lab.lab_keys import load_or_create_keys as load_or_create_keys_of_lab
+from services.lab.providers.webhook import SECRET
+from services.lab.webhook_signature import write_webhook_secret
 
 KEYS_FILE: Final = "keys.json"
 _WITHOUT_EFFECT: Final[Mapping[str, str]] = {
@@ -45,12 +49,15 @@ def read_given_settings() -> DeploymentSettings:
 
 
 def complete_settings(
-    given: DeploymentSettings, directory: Path, port: int, keys: Mapping[str, str]
+    given: DeploymentSettings, directory: Path, port: int, keys: Mapping[str, str], lab_keys: LabKeys
 ) -> DeploymentSettings:
     """The settings to run with: those given, and for what is not given those of this directory and this port."""
     web: dict[str, object] = {"port": port}
+    sections: dict[str, Any] = {}
     if not is_given(given, "TACTFUL_WEB__PUBLIC_URL"):
         web["public_url"] = address_of(given.web.host, port)
+    if not is_given(given, "TACTFUL_SANDBOX__SECRET"):
+        sections["sandbox"] = {"secret": sandbox_secret(lab_keys)}
     return load_settings(
         DeploymentSettings,
         data_dir=directory,
@@ -58,7 +65,21 @@ def complete_settings(
         admin_key=keys["admin"],
         service_key=keys["service"],
         address_key=keys["address"],
+        **sections,
     )
+
+
+def sandbox_secret(lab_keys: LabKeys) -> str:
+    """With this setting the sandbox takes receipts that are signed with the lab's keys."""
+    return write_webhook_secret(lab_keys.derive(SECRET))
+
+
+def load_or_create_lab_keys(directory: Path) -> LabKeys:
+    """The keys of the provider lab that plays in this process. Raises SettingsError."""
+    try:
+        return load_or_create_keys_of_lab(directory / "lab")
+    except LabSecretUnusable as error:
+        raise SettingsError(str(error)) from None
 
 
 def is_given(settings: DeploymentSettings, variable: str) -> bool:

@@ -19,8 +19,19 @@ RefusalKind = Literal["wrong_key", "forbidden", "too_many", "address", "error", 
 fails itself; another request under a key that it has seen.
 """
 StatementKind = Literal[
-    "delivered", "bounced", "soft_bounced", "failed", "complained", "opened", "clicked", "unsubscribed"
+    "delivered",
+    "bounced",
+    "soft_bounced",
+    "failed",
+    "complained",
+    "opened",
+    "clicked",
+    "unsubscribed",
+    "replied",
+    "stopped",
 ]
+REPLY_TEXTS: Final[Mapping[StatementKind, str]] = {"replied": "Thank you, that was quick!", "stopped": "STOP"}
+"""What customers write back, where the statement is that they did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +69,15 @@ class RequestRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a good request asks: to send a message of Tactful to an address. `key`: by which it is known again."""
+    """What a good request asks: to send a message of Tactful to an address. `key`: by which it is known again.
+
+    `channel`: Tactful's, where the request says it.
+    """
 
     message_id: str
     to: str
     key: str | None = None
+    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)

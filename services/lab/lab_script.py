@@ -40,6 +40,8 @@ FATES: Final[Mapping[str, Sequence[StatementKind]]] = {
     "open": ("delivered", "opened"),
     "click": ("delivered", "opened", "clicked"),
     "unsubscribe": ("delivered", "unsubscribed"),
+    "reply": ("delivered", "replied"),
+    "stop": ("delivered", "stopped"),
     "silent": (),
 }
 """What a provider says of a message, by the tag of its address: `ada+bounce@example.org`."""

@@ -12,7 +12,6 @@ from schemas.adapter_registry import (
     AdapterDeclaration,
     adapter_choices,
     default_adapters,
-    gives_receipts,
 )
 from schemas.channel_registry import CHANNEL_REGISTRY, ChannelDeclaration
 from schemas.documents import did_you_mean
@@ -151,13 +150,23 @@ class OrchestratorSettings(ExtensionSections):
         kinds = [self.kind_of(route.adapter) for route in self.routes_of(channel)]
         return any(kind is None or ADAPTER_REGISTRY.declarations[kind].destination != "inbox" for kind in kinds)
 
+    def gives_receipts(self, adapter: str) -> bool:
+        """Whether the provider behind an adapter tells later what became of messages, and is set up to. One that is
+        not known here may.
+        """
+        kind = self.kind_of(adapter)
+        if kind is None:
+            return True
+        declaration = ADAPTER_REGISTRY.declarations[kind]
+        return declaration.has_receipts and not declaration.missing_for_receipts(self.settings_of(adapter))
+
     def silent_adapters(self) -> dict[str, str]:
-        """Of channels that have an adapter without receipts, its name."""
+        """Of channels that have an adapter without receipts, or whose receipts are not set up, its name."""
         return {
             channel: route.adapter
             for channel in self.adapters
             for route in self.routes_of(channel)
-            if not gives_receipts(self.kind_of(route.adapter))
+            if not self.gives_receipts(route.adapter)
         }
 
     def kind_of(self, adapter: str) -> str | None:

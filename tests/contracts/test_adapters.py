@@ -11,7 +11,8 @@ from schemas.adapter_registry import ADAPTER_REGISTRY
 from schemas.addresses import canonical_address
 from schemas.message import Message
 from schemas.vocabulary import CHANNELS
-from services.orchestrator.delivery.adapters.definition import Adapter
+from services.kit.errors import Permanent
+from services.orchestrator.delivery.adapters.definition import Adapter, ReceiptRequest
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.deadline import PastDeadline
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
@@ -88,3 +89,13 @@ async def test_a_message_that_cannot_be_handed_over_now_keeps_no_other_from_it(a
 def test_the_gatekeeper_refuses_as_the_dispatcher_does() -> None:
     with pytest.raises(PastDeadline):
         RecordingFirstByteGuard(late={"msg_a"}).before("msg_a")
+
+
+@pytest.mark.parametrize("id", [each.id for each in ADAPTER_REGISTRY.declarations.values() if each.has_receipts])
+def test_receipts_are_refused_until_what_they_need_is_set(id: str) -> None:
+    declaration = ADAPTER_REGISTRY.declarations[id]
+    nothing = declaration.settings()
+    assert declaration.receipts_need and declaration.missing_for_receipts(nothing) == declaration.receipts_need
+    read_receipts = ADAPTER_REGISTRY.load_module(id, "receipts").read_receipts
+    with pytest.raises(Permanent, match=f"TACTFUL_{id.upper()}__"):
+        read_receipts(nothing, ReceiptRequest({}, {}, b"", 0))

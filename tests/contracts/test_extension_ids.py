@@ -40,7 +40,17 @@ ALLOWED = {
     "services/template/html.py": {"sms": "a scheme of links"},
     "services/orchestrator/console/inbox_page.py": {"sandbox": "shows what this adapter has stored"},
     "services/orchestrator/delivery/adapters/mail_api.py": {"email": "composes mails for all providers of them"},
+    f"{ADAPTERS}/own_receipts.py": {"webhook": "how headers of Standard Webhooks begin"},
     f"{ADAPTERS}/fcm/message.py": dict.fromkeys(("apns", "webpush"), "parts of FCM's messages"),
+    "services/development/demo_outcomes.py": {
+        "sandbox": "plays the customers' side of this adapter",
+        "webhook": "the provider of the lab with Tactful's own form of receipts",
+        **dict.fromkeys(("email", "sms", "push"), "sample data"),
+    },
+    "services/development/dev_settings.py": {
+        "sandbox": "the demo's receipts are for this adapter",
+        "webhook": "the provider of the lab with Tactful's own form of receipts",
+    },
     "services/development/imaginary_shop.py": dict.fromkeys(("email", "sms", "push", "in_app"), "sample data"),
     "services/simulation/generated_year.py": dict.fromkeys(("email", "sms", "push"), "sample data"),
     "services/orchestrator/console/static/htmx.min.js": {"push": "an operation of browser history"},

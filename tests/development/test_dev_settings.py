@@ -12,6 +12,7 @@ from services.deployment_settings import DeploymentSettings
 from services.development import dev_settings
 from services.kit.runtime.kafka_settings import KafkaSettings
 from services.kit.runtime.settings import SettingsError, list_setting_origins, load_settings
+from services.lab.lab_keys import LabKeys
 from tests.support.command_line import product, run
 from tests.support.fresh_databases import migrate
 from tests.support.servers import free_port
@@ -62,6 +63,7 @@ NEED_A_SECURITY_PROTOCOL = {
 """Refused without TACTFUL_KAFKA__SECURITY_PROTOCOL, which is refused here."""
 NEED_ANOTHER = {"TACTFUL_WEB__KEY_FILE", "TACTFUL_WEB__KEY_PASSWORD", "TACTFUL_SERVICES__CA_FILE"}
 """Refused without a certificate or an address with https, which are refused here."""
+LAB = LabKeys("0" * 32)
 OF_EXTENSIONS = (*ADAPTER_REGISTRY.declarations, *CHANNEL_REGISTRY.declarations)
 HIDDEN = ("TACTFUL_ADAPTERS__", *(f"TACTFUL_{id.upper()}__" for id in OF_EXTENSIONS))
 
@@ -110,7 +112,7 @@ def test_what_is_given_is_what_it_runs_with(
     monkeypatch.setenv(name, value)
     given = dev_settings.read_given_settings()
     keys = dev_settings.load_or_create_keys(tmp_path, given)
-    settings = dev_settings.complete_settings(given, given.data_dir, given.web.port, keys)
+    settings = dev_settings.complete_settings(given, given.data_dir, given.web.port, keys, LAB)
     wanted = load_settings(DeploymentSettings)
     part = name.removeprefix("TACTFUL_").lower().split("__")
     for attribute in part:
@@ -121,7 +123,21 @@ def test_what_is_given_is_what_it_runs_with(
 def test_without_an_address_of_its_own_the_links_lead_to_where_it_listens(tmp_path: Path) -> None:
     given = dev_settings.read_given_settings()
     keys = dev_settings.load_or_create_keys(tmp_path, given)
-    assert dev_settings.complete_settings(given, tmp_path, 8042, keys).web.public_url == "http://127.0.0.1:8042"
+    settings = dev_settings.complete_settings(given, tmp_path, 8042, keys, LAB)
+    assert settings.web.public_url == "http://127.0.0.1:8042"
+
+
+def test_the_sandbox_takes_the_demos_receipts_unless_a_secret_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = dev_settings.read_given_settings()
+    keys = dev_settings.load_or_create_keys(tmp_path, given)
+    own = dev_settings.complete_settings(given, tmp_path, 8042, keys, LAB).settings_of("sandbox").secret
+    assert own.get_secret_value() == dev_settings.sandbox_secret(LAB)
+    monkeypatch.setenv("TACTFUL_SANDBOX__SECRET", "whsec_" + "A" * 44)
+    given = dev_settings.read_given_settings()
+    changed = dev_settings.complete_settings(given, tmp_path, 8042, keys, LAB).settings_of("sandbox").secret
+    assert changed.get_secret_value() == "whsec_" + "A" * 44
 
 
 @pytest.mark.parametrize(

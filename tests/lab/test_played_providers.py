@@ -15,7 +15,7 @@ from schemas.message import HandoverResult
 from schemas.receipt import Receipt
 from schemas.times import HOUR, SECOND, parse_instant
 from services.kit.runtime.clock import ManualClock, SystemClock
-from services.lab.lab_provider import Statement, StatementKind, Submission
+from services.lab.lab_provider import REPLY_TEXTS, Statement, StatementKind, Submission
 from services.lab.provider_registry import load_providers
 from services.orchestrator.delivery.adapters.definition import ReceiptRefused, ReceiptRequest
 from tests.support.lab_adapters import hand_over, lab_adapter
@@ -191,6 +191,20 @@ KINDS: Mapping[StatementKind, tuple[str, bool]] = {
     "clicked": ("clicked", False),
     "unsubscribed": ("unsubscribed", False),
 }
+
+
+@pytest.mark.parametrize("kind", ["replied", "stopped"])
+def test_an_answer_of_a_customer_comes_by_the_webhook_alone(kind: StatementKind) -> None:
+    statement = Statement("a" * 32, kind, NOW, "b" * 32, Submission("msg_1", "+447700900001", channel="sms"))
+    assert all(load_providers()[each].write_receipt(KEYS, statement, NOW) is None for each in MAILS)
+    post = load_providers()["webhook"].write_receipt(KEYS, statement, NOW)
+    assert post is not None
+    settings = ADAPTER_REGISTRY.declarations["webhook"].settings.model_validate(
+        load_providers()["webhook"].list_settings(KEYS, "http://127.0.0.1:1")
+    )
+    read_receipts = ADAPTER_REGISTRY.load_module("webhook", "receipts").read_receipts
+    (reply,) = read_receipts(settings, ReceiptRequest(post.headers, {}, post.body, NOW))
+    assert (reply.channel, reply.address, reply.text) == ("sms", "+447700900001", REPLY_TEXTS[kind])
 
 
 def told(provider: str, kind: StatementKind, after: int = 0) -> Sequence[Receipt] | None:

@@ -209,7 +209,8 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     registry = Registry()
     settings = load_settings(OrchestratorSettings)
     receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
-    evaluator = Evaluator(database, snapshot, gatherer, Renderer(snapshot, links).render_message, ["customer.events"])
+    render = Renderer(snapshot, links).render_message
+    evaluator = Evaluator(database, snapshot, gatherer, render, ["customer.events"], lambda adapter: True)
     shadow = ShadowRecorder(Renderer(snapshot, links).render_message, ShadowMetrics(registry))
     erased = ErasedCustomers(ADDRESS_KEY)
     intake = ErasureIntake(preference, suppression, erased, lambda: None)

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from schemas.adapter_registry import ADAPTER_REGISTRY
 from schemas.facts import Address, Consent, OptOut, Preference, Suppressions
 from schemas.message import HandoverOutcome, HandoverResult, Message
 from schemas.roles import Role
@@ -236,7 +237,8 @@ async def crew(
     providers = {
         route.adapter: Provider(random.Random(seed), clock, name=route.adapter, channels=channels) for route in used
     }
-    adapters = Adapters(providers, dict.fromkeys(sorted(channels), used), rates, memories)
+    silent = frozenset(each for each in providers if not ADAPTER_REGISTRY.declarations[each].has_receipts)
+    adapters = Adapters(providers, dict.fromkeys(sorted(channels), used), rates, memories, silent)
     used_by_settings = {each: "null" if each in channels else "off" for each in ("push", "email", "sms", "in_app")}
     settings = load_settings(
         OrchestratorSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters=used_by_settings

@@ -15,7 +15,10 @@ import pytest
 
 from schemas.customer import Customer
 from schemas.documents import validate_document
+from schemas.vocabulary import CHANNELS
+from services.development.demo_outcomes import SHARES
 from services.development.imaginary_shop import ShopEventGenerator, generate_customers
+from services.lab.lab_script import LabScript
 from tests.support.command_line import EXAMPLES, NOON, RunningProduct, product, run
 
 pytestmark = pytest.mark.wired
@@ -69,6 +72,19 @@ def answer(shop: RunningProduct, path: str) -> Any:
     with contextlib.suppress(httpx.HTTPStatusError):
         return shop.ask("GET", path)
     return None
+
+
+def test_what_became_of_messages_comes_back(shop: RunningProduct) -> None:
+    def deliveries() -> set[str]:
+        items = shop.ask("GET", "/v1/sandbox/messages?limit=20")["items"]
+        return {shop.ask("GET", f"/v1/messages/{each['message_id']}")["delivery"] for each in items} - {None}
+
+    assert until(deliveries) <= {"delivered", "bounced", "failed", "complained"}
+
+
+def test_every_fate_is_one_that_the_lab_knows() -> None:
+    for channel, shares in SHARES.items():
+        assert channel in CHANNELS and LabScript(fates=shares).fates == shares
 
 
 def test_stop_stops_and_start_goes_on(shop: RunningProduct) -> None:

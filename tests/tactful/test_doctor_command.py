@@ -1,6 +1,7 @@
 """`tactful doctor`."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,19 @@ def test_a_broker_is_asked_for_the_topics(nothing: dict[str, str], kafka_bootstr
 def test_postgresql_is_reached_and_its_clock_compared(nothing: dict[str, str], pg_url: str) -> None:
     found = states(run("doctor", "-o", "json", given={**nothing, "TACTFUL_DATABASE__URL": pg_url}))
     assert (found["db orchestrator"], found["clock"]) == ("red", "green")
+
+
+def test_an_adapter_whose_receipts_are_not_set_up_is_amber_and_says_what_to_set(nothing: dict[str, str]) -> None:
+    vonage = {"adapter": "vonage", "key": "0123456789abcdef", "key_id": "abc12345", "sender": "Shop"}
+    given = {
+        **nothing,
+        "TACTFUL_ADAPTERS__EMAIL": "sendgrid",
+        "TACTFUL_MAIL__FROM_ADDRESS": "shop@example.org",
+        "TACTFUL_SENDGRID__KEY": "SG.0123456789abcdef",
+        "TACTFUL_ADAPTERS__SMS": "second",
+        "TACTFUL_ACCOUNTS": json.dumps({"second": vonage}),
+    }
+    found = {each["check"]: each for each in run("doctor", "-o", "json", given=given).data}
+    assert found["send email"]["state"] == found["send sms"]["state"] == "amber"
+    assert found["send email"]["mend"] == "set TACTFUL_SENDGRID__VERIFICATION_KEY (docs/receipts.md)"
+    assert found["send sms"]["mend"] == "set in TACTFUL_ACCOUNTS, for `second`, signature_secret (docs/receipts.md)"

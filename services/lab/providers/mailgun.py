@@ -110,8 +110,10 @@ def _accept(submission: Submission, provider_id: str) -> LabAnswer:
     return LabAnswer(200, {"id": f"<{provider_id}@{DOMAIN}>", "message": "Queued. Thank you."})
 
 
-def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost:
+def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost | None:
     """A repetition has the same token and time as the first, as its token is what Mailgun's receipts are known by."""
+    if statement.kind not in EVENTS:
+        return None
     seconds = str(statement.at // SECOND)
     signed = f"{seconds}{statement.id}".encode()
     signature = hmac.digest(keys.derive_text(SIGNING_KEY).encode(), signed, "sha256").hex()

@@ -87,7 +87,9 @@ def _write_id(provider_id: str) -> str:
     return str(uuid.UUID(hex=provider_id))
 
 
-def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost:
+def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost | None:
+    if statement.kind not in RECORDS:
+        return None
     record, time_field, details = RECORDS[statement.kind]
     event = {
         "RecordType": record,

@@ -89,7 +89,9 @@ def _accept(submission: Submission, provider_id: str) -> LabAnswer:
     return LabAnswer(202, headers={"x-message-id": provider_id})
 
 
-def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost:
+def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost | None:
+    if statement.kind not in EVENTS:
+        return None
     event = {
         "email": statement.submission.to,
         "timestamp": statement.at // SECOND,

@@ -1,13 +1,14 @@
 """A company's own receiver behind the adapter of the same name: it takes each `webhook-id` once (Standard Webhooks)."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from schemas.times import Instant, format_instant
 from services.lab.lab_keys import LabKeys
 from services.lab.lab_provider import (
+    REPLY_TEXTS,
     LabAnswer,
     LabProvider,
     LabRequest,
@@ -43,7 +44,7 @@ def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     message_id = find_text(body, "data", "message_id")
     if find_text(body, "type") != "tactful.message" or message_id != request.headers["webhook-id"]:
         raise RequestRefused(_detail(422, "the body is no message, or webhook-id is not its id"))
-    return Submission(message_id, find_text(body, "data", "to"), message_id)
+    return Submission(message_id, find_text(body, "data", "to"), message_id, find_text(body, "data", "channel"))
 
 
 def _accept(submission: Submission, provider_id: str) -> LabAnswer:
@@ -51,15 +52,17 @@ def _accept(submission: Submission, provider_id: str) -> LabAnswer:
 
 
 def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost:
-    kind, permanent = KINDS.get(statement.kind, (statement.kind, False))
-    receipt = {
-        "message_id": statement.submission.message_id,
-        "kind": kind,
-        "at": format_instant(statement.at),
-        "permanent": permanent,
-    }
-    body = msgspec.json.encode({"receipts": [receipt]})
+    body = msgspec.json.encode(_write_body(statement))
     return ReceiptPost(sign_headers("webhook", keys.derive(SECRET), statement.id, now, body), body)
+
+
+def _write_body(statement: Statement) -> Mapping[str, Any]:
+    submission, at = statement.submission, format_instant(statement.at)
+    if (text := REPLY_TEXTS.get(statement.kind)) is not None:
+        reply = {"id": statement.id, "channel": submission.channel, "address": submission.to, "text": text, "at": at}
+        return {"replies": [reply]}
+    kind, permanent = KINDS.get(statement.kind, (statement.kind, False))
+    return {"receipts": [{"message_id": submission.message_id, "kind": kind, "at": at, "permanent": permanent}]}
 
 
 PROVIDER: Final = LabProvider(

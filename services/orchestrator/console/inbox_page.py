@@ -17,10 +17,12 @@ from services.kit.http.paging import decode_cursor, encode_cursor
 from services.orchestrator.console import store
 from services.orchestrator.console.console_context import NAMES, ConsoleContext, customer_name, may_see_names
 from services.orchestrator.console.page_frame import PageRenderer, link, page_route_class
+from services.orchestrator.console.receipt_words import describe_receipt
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.query_store import decode_content
+from services.orchestrator.delivery.receipts.store import list_receipts
 
 PATH = "/console/inbox"
 PAGE_SIZE = 30
@@ -124,6 +126,7 @@ async def _load_chosen_message(context: ConsoleContext, principal: Principal, id
         decision_by_message = {
             item.message_id: await store.get_newest_decision(tx, row.customer, item.message_id) for item in rows
         }
+        receipts = {item.message_id: await list_receipts(tx, item.message_id) for item in rows}
     messages = await _to_inbox_messages(context, principal, rows)
     main = next(item for item in messages if item.id == id)
     return {
@@ -133,6 +136,7 @@ async def _load_chosen_message(context: ConsoleContext, principal: Principal, id
         "others": [item for item in messages if item.preview != "page"],
         "event": next((item.decision.event for item in decision_by_message.values() if item), None),
         "decisions": {key: item.decision_id for key, item in decision_by_message.items() if item},
+        "became": {id: [(describe_receipt(each), each.at) for each in said] for id, said in receipts.items()},
         "summaries": {item.id: CHANNELS_BY_ID[item.channel].summarise(item.content) for item in messages},
         "remarks": {item.id: _cost_remark(context, item) for item in messages if item.preview == "bubble"},
         "hidden": {item.id: list_hidden(item.content) for item in messages if item.preview == "card"},

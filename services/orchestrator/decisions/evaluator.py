@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 import msgspec
 from msgspec.structs import replace
 
-from schemas.adapter_registry import gives_receipts
 from schemas.event import decode_event
 from schemas.own_events import read_stored_data
 from schemas.times import Instant
@@ -81,7 +80,7 @@ class Evaluator:
         facts_reader: FactsReader,
         render: RenderMessage,
         topics: Collection[str],
-        gives_receipts: GivesReceipts = gives_receipts,
+        gives_receipts: GivesReceipts,
     ) -> None:
         self._database = database
         self._snapshot = snapshot

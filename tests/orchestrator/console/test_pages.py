@@ -6,8 +6,12 @@ import httpx
 import pytest
 
 from schemas.documents import load_document
+from schemas.receipt import RECEIPT_KINDS, Receipt
+from schemas.times import MINUTE
 from services.orchestrator.console.inbox_page import list_hidden, split_links, wrap_email_html
+from services.orchestrator.console.receipt_words import WORDS
 from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
+from services.orchestrator.delivery.receipts.store import NewReceipt, insert_receipts
 from services.orchestrator.insight.audit.store import Violation, record_page
 from tests.orchestrator.console.conftest import NOON, House, opened
 from tests.support.servers import ROOT
@@ -213,6 +217,28 @@ async def test_the_inbox_shows_what_one_event_made(shop: House) -> None:
     none = (await shop.get("/console/inbox?channel=push&customer=bruno")).text
     assert 'No message by push to <span class="mono">bruno</span> has been sent' in none
     assert (await shop.get("/console/inbox?message=msg_nothing")).status_code == 404
+
+
+async def test_the_inbox_says_what_became_of_a_message(tmp_path: Path) -> None:
+    async with opened(tmp_path / "data", NOON) as house:
+        await house.sign_in()
+        made = [message(id, customer="ada") for id in ("msg_told", "msg_silent")]
+        said = [
+            Receipt("k-1", "msg_told", "bounced", house.now, permanent=True),
+            Receipt("k-2", "msg_told", "delivered", house.now - MINUTE),
+            Receipt("k-3", "msg_told", "opened", house.now - MINUTE, by_machine=True),
+        ]
+        async with house.embedded.services.databases["orchestrator"].write() as tx:
+            await sandbox_store.insert_messages(tx, made, house.now)
+            await insert_receipts(tx, "sandbox", [NewReceipt(each, "ada", None) for each in said], house.now)
+        told = (await house.get("/console/inbox?message=msg_told")).text
+        places = [told.index(f"<b>{words}</b>") for words in ("delivered", "opened by a machine", "bounced for good")]
+        assert places == sorted(places)
+        assert "What became of it" not in (await house.get("/console/inbox?message=msg_silent")).text
+
+
+def test_every_kind_of_receipt_has_words() -> None:
+    assert WORDS.keys() == set(RECEIPT_KINDS)
 
 
 async def test_the_inbox_says_what_a_text_costs_and_how_it_would_cost_less(

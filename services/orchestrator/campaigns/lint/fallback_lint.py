@@ -52,5 +52,5 @@ def _unconfirmed_channels(document: schemas.campaign.Campaign, silent_adapters: 
                 "confirmed_when_accepted",
                 f"the adapter `{adapter}` of {channel_words(channel)} gives no receipts: a message counts as confirmed "
                 "when it is accepted, and no other channel follows then",
-                "Put the channel last, or use an adapter with receipts.",
+                "Put the channel last, or use an adapter whose receipts are set up (`tactful doctor` tells).",
             )

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from schemas.adapter_registry import gives_receipts as kind_gives_receipts
 from services.orchestrator.adapter_settings import RouteSettings
 from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.routing import Routes
@@ -14,14 +13,15 @@ class Adapters:
     """The adapters of this installation: by name, and which of them serve a channel.
 
     `rates`: how many messages a second one of them may get, where that is set. `memories`: for how many seconds one
-    recognises a message that it has had, of those that forget. `kinds`: the kinds of those that have other names.
+    recognises a message that it has had, of those that forget. `silent`: those of which no receipts come, whether a
+    channel uses them now or not.
     """
 
     by_name: Mapping[str, Adapter]
     routes: Routes
     rates: Mapping[str, float]
     memories: Mapping[str, float] = field(default_factory=dict)
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
 
     @property
     def channels(self) -> frozenset[str]:
@@ -30,7 +30,7 @@ class Adapters:
 
     def gives_receipts(self, name: str | None) -> bool:
         """Whether the provider behind an adapter tells later what became of messages. One not known here may."""
-        return kind_gives_receipts(self.kinds.get(name or "", name))
+        return name not in self.silent
 
     @classmethod
     def one_each(cls, by_channel: Mapping[str, Adapter]) -> "Adapters":

@@ -33,10 +33,11 @@ def build_adapters(settings: OrchestratorSettings, database: Database, clock: Cl
                 by_name[route.adapter] = _create_adapter(route.adapter, kind, settings, database, clock)
         if used := settings.routes_of(channel):
             routes[channel] = used
-    kinds = {name: settings.kind_of(name) or name for name in settings.adapter_names}
-    remembered = {name: ADAPTER_REGISTRY.declarations[kinds[name]].remembers_for for name in by_name}
+    kinds = {name: settings.kind_of(name) or name for name in by_name}
+    remembered = {name: ADAPTER_REGISTRY.declarations[kind].remembers_for for name, kind in kinds.items()}
     memories = {name: seconds for name, seconds in remembered.items() if seconds is not None}
-    return Adapters(by_name, routes, _known_rates(settings), memories, kinds)
+    silent = frozenset(name for name in settings.adapter_names if not settings.gives_receipts(name))
+    return Adapters(by_name, routes, _known_rates(settings), memories, silent)
 
 
 def _known_rates(settings: OrchestratorSettings) -> Mapping[str, float]:

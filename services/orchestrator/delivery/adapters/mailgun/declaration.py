@@ -32,4 +32,5 @@ DECLARATION: Final = AdapterDeclaration(
     ),
     check=check_settings("mailgun", "key", "domain"),
     has_receipts=True,
+    receipts_need=("signing_key",),
 )

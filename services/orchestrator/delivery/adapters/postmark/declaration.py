@@ -38,4 +38,5 @@ DECLARATION: Final = AdapterDeclaration(
     ),
     check=check_settings("postmark", "key"),
     has_receipts=True,
+    receipts_need=("receipt_user", "receipt_password"),
 )

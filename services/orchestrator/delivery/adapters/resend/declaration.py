@@ -28,4 +28,5 @@ DECLARATION: Final = AdapterDeclaration(
     ),
     check=check_settings("resend", "key"),
     has_receipts=True,
+    receipts_need=("signing_secret",),
 )

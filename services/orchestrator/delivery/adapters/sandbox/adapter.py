@@ -51,7 +51,7 @@ class SandboxAdapter:
 
 
 def create_adapter(context: AdapterContext) -> SandboxAdapter:
-    """The adapter on this installation's database; it has no settings."""
+    """The adapter on this installation's database."""
 
     async def store_messages(messages: Sequence[Message]) -> None:
         async with context.database.write() as tx:

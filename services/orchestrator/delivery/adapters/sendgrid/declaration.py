@@ -46,4 +46,5 @@ DECLARATION: Final = AdapterDeclaration(
     ),
     check=check_settings("sendgrid", "key"),
     has_receipts=True,
+    receipts_need=("verification_key",),
 )

@@ -36,9 +36,6 @@ def _check_telnyx(settings: TelnyxSettings) -> SettingsCheck:
     result = check_settings("telnyx", "key")(settings)
     if result.remedy is None and settings.sender is None and settings.messaging_profile_id is None:
         return SettingsCheck("telnyx without a sender", "set TACTFUL_TELNYX__SENDER or __MESSAGING_PROFILE_ID")
-    if result.remedy is None and (settings.receipts_url is None or settings.public_key is None):
-        missing = "TACTFUL_TELNYX__RECEIPTS_URL and __PUBLIC_KEY"
-        return SettingsCheck(f"{result.detail}; no receipts, no STOP without {missing}")
     return result
 
 
@@ -54,4 +51,5 @@ DECLARATION: Final = AdapterDeclaration(
     ),
     check=_check_telnyx,
     has_receipts=True,
+    receipts_need=("receipts_url", "public_key"),
 )

@@ -34,8 +34,6 @@ def _check_twilio(settings: TwilioSettings) -> SettingsCheck:
     result = check_settings("twilio", "key", "account_sid")(settings)
     if result.remedy is None and settings.sender is None and settings.messaging_service_sid is None:
         return SettingsCheck("twilio without a sender", "set TACTFUL_TWILIO__SENDER or __MESSAGING_SERVICE_SID")
-    if result.remedy is None and settings.receipts_url is None:
-        return SettingsCheck(f"{result.detail}; no receipts, no STOP: TACTFUL_TWILIO__RECEIPTS_URL is not set")
     return result
 
 
@@ -52,5 +50,6 @@ DECLARATION: Final = AdapterDeclaration(
     ),
     check=_check_twilio,
     has_receipts=True,
+    receipts_need=("receipts_url",),
     receipt_answer=("text/xml", "<Response/>"),
 )

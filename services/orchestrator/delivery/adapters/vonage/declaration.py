@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import StringConstraints
 
-from schemas.adapter_registry import AdapterDeclaration, SettingsCheck
+from schemas.adapter_registry import AdapterDeclaration
 from services.kit.runtime.settings import SecretKey
 from services.orchestrator.delivery.adapters.mail_api_settings import MailApiSettings, check_settings
 from services.orchestrator.delivery.adapters.text_api_settings import ReceiptsUrl, SenderId
@@ -25,13 +25,6 @@ class VonageSettings(MailApiSettings):
     signature_secret: SecretKey | None = None
 
 
-def _check_vonage(settings: VonageSettings) -> SettingsCheck:
-    result = check_settings("vonage", "key_id", "key", "sender")(settings)
-    if result.remedy is None and settings.signature_secret is None:
-        return SettingsCheck(f"{result.detail}; no receipts, no STOP: TACTFUL_VONAGE__SIGNATURE_SECRET is not set")
-    return result
-
-
 DECLARATION: Final = AdapterDeclaration(
     id="vonage",
     order=42,
@@ -43,6 +36,7 @@ DECLARATION: Final = AdapterDeclaration(
         "receipts: the signature secret of the account, and the public https://HOST/v1/receipts/vonage of this",
         "installation, unless it is set as the status URL at Vonage.",
     ),
-    check=_check_vonage,
+    check=check_settings("vonage", "key_id", "key", "sender"),
     has_receipts=True,
+    receipts_need=("signature_secret",),
 )

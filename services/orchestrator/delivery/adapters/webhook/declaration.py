@@ -30,4 +30,5 @@ DECLARATION: Final = AdapterDeclaration(
     sample=("The webhook adapter: where it posts, and the secret that signs each request. At least 16 characters.",),
     check=_check,
     has_receipts=True,
+    receipts_need=("secret",),
 )
