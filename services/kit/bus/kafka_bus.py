@@ -27,6 +27,7 @@ from aiokafka.errors import (
     RecordTooLargeError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
     for_code,
 )
 
@@ -77,6 +78,14 @@ _CONSUMER_CONFIG = {
 }
 
 
+_NOT_ALLOWED = (
+    TopicAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    ClusterAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+
+
 @contextlib.asynccontextmanager
 async def _translate_kafka_errors(timeout: float | None = None) -> AsyncIterator[None]:
     try:
@@ -89,7 +98,7 @@ async def _translate_kafka_errors(timeout: float | None = None) -> AsyncIterator
     except TimeoutError as error:
         within = "in time" if timeout is None else f"within {timeout:g} s"
         raise BusGone(f"Kafka did not answer {within}", retry_after=2.0) from error
-    except (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+    except _NOT_ALLOWED as error:
         what = ", ".join([type(error).__name__.removesuffix("Error"), *map(str, error.args)])
         detail = f"Kafka does not let this process use it ({what}): grant what docs/kafka.md lists"
         raise BusGone(detail, retry_after=5.0) from error

@@ -20,6 +20,8 @@ from services.kit.db.database import Database
 from services.kit.errors import BusGone
 from services.kit.observability.metrics import Registry
 
+pytestmark = pytest.mark.wired
+
 TOPIC = "t"
 
 
