@@ -212,6 +212,11 @@ async def test_the_present_opt_outs_of_a_customer(product: Live) -> None:
 async def test_an_opt_out_by_an_event_is_published_too(product: Live) -> None:
     changed = event("tactful.preference.changed", "e-9", opt_outs=[{"all": True}])
     await product.send(changed)
+
+    async def applied() -> bool:  # preference reads the log by itself
+        return bool(await published(product, OPT_OUTS))
+
+    await until(applied)
     (record,) = await published(product, OPT_OUTS)
     assert record.event is not None and record.event["data"]["opt_outs"] == [{"all": True}]
 

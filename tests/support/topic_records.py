@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jsonschema_rs
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from schemas import generate
 from services.kit.bus.local_bus import LocalBus
@@ -58,11 +58,11 @@ async def read_local(bus: LocalBus, topic: str, schema: str) -> list[Published]:
 
 async def read_kafka(bootstrap: str, topic: str, schema: str, isolation: str = "read_committed") -> list[Published]:
     """All records that a topic has now, in order for each partition; each is checked against its schema."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level=isolation, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, isolation_level=isolation, enable_auto_commit=False)
     await consumer.start()
     try:
-        partitions = await _partitions(consumer, topic)
-        consumer.assign(partitions)
+        partitions = sorted(consumer.assignment())
+        assert partitions
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
         found: list[Published] = []
@@ -73,14 +73,6 @@ async def read_kafka(bootstrap: str, topic: str, schema: str, isolation: str = "
         return found
     finally:
         await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    async with asyncio.timeout(30):
-        while not (numbers := consumer.partitions_for_topic(topic)):
-            await consumer.topics()
-            await asyncio.sleep(0.1)
-    return [TopicPartition(topic, number) for number in sorted(numbers)]
 
 
 def once_each(records: Sequence[Published]) -> list[Published]:

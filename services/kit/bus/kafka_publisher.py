@@ -62,6 +62,8 @@ class KafkaPublisher:
                 await self._producer.send(each.topic, value=each.value, key=each.key, headers=list(each.headers))
                 for each in records
             ]
+            for each in sent:
+                each.add_done_callback(_see_error)  # of several that fail, only the first is raised below
             await asyncio.gather(*sent)
             await self._producer.commit_transaction()
 
@@ -70,3 +72,8 @@ class KafkaPublisher:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(ABORT_TIMEOUT):
                 await self._producer.stop()
+
+
+def _see_error(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()

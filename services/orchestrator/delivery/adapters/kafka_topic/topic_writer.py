@@ -5,7 +5,6 @@ the producer is ended at once, so that nothing of it reaches the brokers later, 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +23,8 @@ from services.kit.bus.kafka_connection import KafkaConnection
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds that the first connection, and the question where the topic is, may take. Nothing is written meanwhile."""
+END_TIMEOUT: Final = 0.5
+"""Seconds that the tasks of a producer have to see that it is ended. Nothing is written meanwhile."""
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordTooLargeError)
 _REFUSED: Final = (TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
 _OVERHEAD: Final = 512
@@ -73,7 +74,7 @@ class TopicWriter:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     await producer.start()
-                    await producer.partitions_for(self._topic)
+                    await _find_topic(producer, self._topic)
             except (KafkaError, OSError, TimeoutError) as error:
                 await _end(producer)
                 fault: HandoverFault | None = "account" if isinstance(error, _REFUSED) else None
@@ -122,16 +123,37 @@ class TopicWriter:
         await _end(producer)
 
 
+async def _find_topic(producer: AIOKafkaProducer, topic: str) -> None:
+    """Asks where the topic's partitions are. Raises what keeps us from it: aiokafka itself would ask again for ever."""
+    client = producer.client
+    await client.add_topic(topic)
+    if topic in client.cluster.unauthorized_topics:
+        raise TopicAuthorizationFailedError(topic)
+    if not client.cluster.partitions_for_topic(topic):
+        raise UnknownTopicOrPartitionError(topic)
+
+
 async def _end(producer: AIOKafkaProducer) -> None:
-    """Ends a producer without sending what it holds. Its own `stop` would wait until the brokers have everything, so
-    this reaches into aiokafka, where nothing public ends the sending task (as services/kit/bus/kafka_bus.py does).
+    """Ends a producer at once: what it holds is dropped, and so is what its connections have not given to the kernel.
+
+    Its own `stop` would wait until the brokers have everything. Nothing public ends it otherwise, so this reaches into
+    aiokafka: no new connection, no further request, and the ones there are cut off.
     """
-    with contextlib.suppress(Exception):
-        await producer._sender.close()
-    with contextlib.suppress(Exception):
-        producer._message_accumulator._batches.clear()
-        await producer.client.close()
-        producer._closed = True
+    client = producer.client
+    client._get_conn = _no_connection
+    if (sending := producer._sender.sender_task) is not None:
+        sending.cancel()
+    producer._message_accumulator._batches.clear()
+    for connection in list(client._conns.values()):
+        if connection._writer is not None:
+            connection._writer.transport.abort()
+    producer._closed = True  # or it would complain of not having been stopped
+    tasks = [asyncio.ensure_future(client.close()), *([sending] if sending is not None else [])]
+    await asyncio.wait(tasks, timeout=END_TIMEOUT)
+
+
+async def _no_connection(*_: Any, **__: Any) -> None:
+    return None
 
 
 def _is_confirmed(future: "asyncio.Future[Any]") -> bool:
