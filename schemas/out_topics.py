@@ -165,9 +165,7 @@ def message_event(change: MessageChange, event_id: str) -> bytes:
         permanent=change.permanent,
         by_machine=change.by_machine,
     )
-    return _encode_event(
-        MESSAGES_SOURCE, MESSAGE_TYPE_PREFIX + change.kind, event_id, change.customer, change.at, data
-    )
+    return _encode_event(MESSAGES_SOURCE, MESSAGE_TYPE_PREFIX + change.kind, event_id, change.customer, change.at, data)
 
 
 def opt_outs_event(customer: str, data: OptOutsData, at: Instant, event_id: str) -> bytes:

@@ -25,8 +25,8 @@ from services.kit.runtime.loop_share import LoopShare
 from services.preference import store
 from services.preference.erasure_steps import CustomerEraser
 from services.preference.metrics import PreferenceMetrics
-from services.preference.preference_errors import Overgrown, Unreadable
 from services.preference.opt_out_topic import keep_erasure
+from services.preference.preference_errors import Overgrown, Unreadable
 from services.preference.preference_state import (
     EVENT_TYPES,
     PreferenceChange,

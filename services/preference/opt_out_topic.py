@@ -32,13 +32,13 @@ class _OptOuts(msgspec.Struct, frozen=True, array_like=True):
     data: OptOutsData | None
 
 
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
+class KeptOptOuts(msgspec.Struct, frozen=True, array_like=True):
     token: str
     items: tuple[_OptOuts, ...]
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Kept).decode
+_decode = msgspec.msgpack.Decoder(KeptOptOuts).decode
 
 
 class PreferenceEdit(NamedTuple):
@@ -72,9 +72,7 @@ async def keep_erasure(tx: Tx, customer: str, now: Instant) -> None:
 async def keep_present(tx: Tx, preferences: Iterable[Preference], now: Instant, *, even_none: bool) -> int:
     """Keep the present opt-outs of these customers; returns of how many. `even_none`: also of those without any."""
     items = [
-        _OptOuts(each.customer, now, _data(each))
-        for each in preferences
-        if even_none or _refusals(each) != ((), None)
+        _OptOuts(each.customer, now, _data(each)) for each in preferences if even_none or _refusals(each) != ((), None)
     ]
     await _keep(tx, items, now)
     return len(items)
@@ -95,7 +93,9 @@ def _data(preference: Preference) -> OptOutsData:
 
 async def _keep(tx: Tx, items: Sequence[_OptOuts], now: Instant) -> None:
     if items:
-        await keep_outgoing(tx, tx.out_topics[OPT_OUTS.name], _encode(_Kept(secrets.token_hex(12), tuple(items))), now)
+        await keep_outgoing(
+            tx, tx.out_topics[OPT_OUTS.name], _encode(KeptOptOuts(secrets.token_hex(12), tuple(items))), now
+        )
 
 
 def render_opt_outs(topic: str, body: bytes) -> list[Outgoing]:
@@ -129,6 +129,6 @@ async def forget_outgoing(tx: Tx, subject: Subject) -> int | None:
             gone = [each for each in own if each.data is not None or not is_on]
             if gone:
                 items = tuple(replace(each, customer="") if each in gone else each for each in kept.items)
-                await replace_body(tx, row.seq, _encode(_Kept(kept.token, items)))
+                await replace_body(tx, row.seq, _encode(KeptOptOuts(kept.token, items)))
                 found += 1
     return found or (None if waits else 0)

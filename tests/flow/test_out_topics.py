@@ -1,4 +1,4 @@
-"""The topics that Tactful publishes: the life of each message and the opt-outs of each customer, as the rows have it."""
+"""The topics that Tactful publishes: the life of each message and the opt-outs of customers, as the rows have it."""
 
 from __future__ import annotations
 

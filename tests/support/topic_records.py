@@ -58,12 +58,13 @@ async def read_local(bus: LocalBus, topic: str, schema: str) -> list[Published]:
 
 async def read_kafka(bootstrap: str, topic: str, schema: str, isolation: str = "read_committed") -> list[Published]:
     """All records that a topic has now, in order for each partition; each is checked against its schema."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, isolation_level=isolation, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, isolation_level=isolation, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         partitions = sorted(consumer.assignment())
         assert partitions
-        await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
         found: list[Published] = []
         async with asyncio.timeout(60):
@@ -92,6 +93,7 @@ DECISIONS = "SELECT message_id, outcome, reason FROM decision"
 ATTEMPTS = "SELECT message_id, outcome FROM attempt WHERE outcome <> 'cancelled'"
 MESSAGES = "SELECT message_id, state, attempts FROM tracked_message"
 RECEIPTS = "SELECT message_id, kind FROM receipt WHERE message_id <> ''"
+_ENDS = ("accepted", "rejected", "unknown", "failed", "suppressed")
 _OUTCOMES = {"send": "decided", "defer": "deferred", "suppress": "suppressed", "fail": "failed"}
 
 
@@ -140,10 +142,13 @@ def differences(
             last[message] = step
     faults += [f"missing: {each}" for each in (expected - found).elements()]
     faults += [f"surplus: {each}" for each in (found - expected).elements()]
-    faults += [f"ends of {each}: {found_ends[each]}, not {ends[each]}" for each in ends | found_ends if ends[each] != found_ends[each]]
+    faults += [
+        f"ends of {each}: {found_ends[each]}, not {ends[each]}"
+        for each in ends | found_ends
+        if ends[each] != found_ends[each]
+    ]
     states = {row["message_id"]: row["state"] for row in messages}
     for message, step in last.items():
-        if message in states and states[message] in ("accepted", "rejected", "unknown", "failed", "suppressed"):
-            if states[message] != step:
-                faults.append(f"{message} is {states[message]}, and its last word is {step}")
+        if states.get(message, step) in _ENDS and states.get(message, step) != step:
+            faults.append(f"{message} is {states[message]}, and its last word is {step}")
     return faults

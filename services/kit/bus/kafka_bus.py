@@ -168,7 +168,9 @@ class KafkaBus:
                 replicas = min(3, len((await admin.describe_cluster())["brokers"]))
                 configs = {"min.insync.replicas": str(max(1, replicas - 1)), "unclean.leader.election.enable": "false"}
                 missing = [
-                    NewTopic(name, partitions, replicas, topic_configs=configs | (_COMPACTED if name in compacted else {}))
+                    NewTopic(
+                        name, partitions, replicas, topic_configs=configs | (_COMPACTED if name in compacted else {})
+                    )
                     for name, partitions in topics.items()
                     if name not in present
                 ]

@@ -31,7 +31,7 @@ _KINDS: Final[Mapping[str, MessageChangeKind]] = {
 _ERASURE_PAGE: Final = 100
 
 
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
+class KeptChanges(msgspec.Struct, frozen=True, array_like=True):
     """A row of `outgoing`. `token` makes the ids of its events: they are the same whenever it is published."""
 
     token: str
@@ -39,11 +39,11 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Kept).decode
+_decode = msgspec.msgpack.Decoder(KeptChanges).decode
 
 
 class MessageStep(NamedTuple):
-    """A step of a message that is stored already. `of_attempt`: whether the number of its last attempt belongs to it."""
+    """A step of a message that is stored. `of_attempt`: whether the number of its last attempt belongs to it."""
 
     message_id: str
     kind: MessageChangeKind
@@ -127,7 +127,7 @@ def _of_step(step: MessageStep, message: Any) -> MessageChange:
 
 async def _keep(tx: Tx, changes: Sequence[MessageChange], now: Instant) -> None:
     if changes:
-        body = _encode(_Kept(secrets.token_hex(12), tuple(changes)))
+        body = _encode(KeptChanges(secrets.token_hex(12), tuple(changes)))
         await keep_outgoing(tx, tx.out_topics[MESSAGES.name], body, now)
 
 
@@ -152,7 +152,7 @@ async def forget_customer(tx: Tx, customer: str) -> int:
             kept = _decode(row.body)
             if any(each.customer == customer for each in kept.changes):
                 changes = tuple(_blank(each) if each.customer == customer else each for each in kept.changes)
-                await replace_body(tx, row.seq, _encode(_Kept(kept.token, changes)))
+                await replace_body(tx, row.seq, _encode(KeptChanges(kept.token, changes)))
                 found += 1
     return found
 

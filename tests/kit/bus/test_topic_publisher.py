@@ -77,10 +77,13 @@ async def test_what_was_left_is_published_in_order_and_then_gone(database: Datab
 
 
 async def test_nothing_of_a_transaction_that_was_rolled_back_is_published(database: Database, bus: LocalBus) -> None:
-    with pytest.raises(RuntimeError):
+    async def fail() -> None:
         async with database.write() as tx:
             await keep_outgoing(tx, TOPIC, b"a", 0)
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
     await publisher(database, bus).publish_next()
     assert await values(bus) == []
 

@@ -1,4 +1,4 @@
-"""The adapter kafka_topic on a real broker: what is confirmed, refused and unknown, and that nothing is written late."""
+"""The adapter kafka_topic on a real broker: what is confirmed, refused and unknown, and nothing is written late."""
 
 from __future__ import annotations
 
@@ -192,7 +192,11 @@ async def test_what_a_frozen_broker_does_not_confirm_is_unknown_and_never_writte
 
 
 def context(**fields: Any) -> AdapterContext:
-    given = {"settings": KafkaTopicSettings(topic="t"), "timeout": 10.0, "connect_kafka": lambda: KafkaConnection("k:1")}
+    given = {
+        "settings": KafkaTopicSettings(topic="t"),
+        "timeout": 10.0,
+        "connect_kafka": lambda: KafkaConnection("k:1"),
+    }
     given |= {"database": None, "clock": None, "outbound": None, **fields}
     return AdapterContext(**given)
 

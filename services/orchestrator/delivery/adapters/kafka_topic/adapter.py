@@ -41,14 +41,14 @@ class KafkaTopicAdapter:
                 records[message.id] = (key, value)
         try:
             if records:
-                await self._writer.open()
+                await self._writer.connect()
         except NotConnected as error:
             results |= {id: HandoverResult(id, "retry", detail=error.detail, fault=error.fault) for id in records}
         else:
-            results |= await self._write(records, first_byte)
+            results |= await self._write_all(records, first_byte)
         return [results[message.id] for message in messages]
 
-    async def _write(
+    async def _write_all(
         self, records: dict[str, tuple[bytes, bytes]], first_byte: FirstByteGuard
     ) -> dict[str, HandoverResult]:
         results: dict[str, HandoverResult] = {}
@@ -60,7 +60,7 @@ class KafkaTopicAdapter:
             except PastDeadline:
                 results[id] = past_deadline_result(id)
         try:
-            written = await self._writer.write([records[id] for id in begun], HEADERS, self._patience)
+            written = await self._writer.write_records([records[id] for id in begun], HEADERS, self._patience)
         except NotConnected as error:
             written = [WriteResult("retry", detail=error.detail, fault=error.fault)] * len(begun)
         finally:

@@ -19,7 +19,7 @@ class KafkaTopicSettings(Section):
     max_bytes: int = Field(default=MAX_BYTES, ge=1024, le=10_000_000)
 
 
-def _check(settings: KafkaTopicSettings) -> SettingsCheck:
+def _find_topic_setting(settings: KafkaTopicSettings) -> SettingsCheck:
     if settings.topic is None:
         return SettingsCheck("no topic is set", "set TACTFUL_KAFKA_TOPIC__TOPIC")
     return SettingsCheck(f"topic {settings.topic}")
@@ -34,6 +34,6 @@ DECLARATION: Final = AdapterDeclaration(
         "The kafka_topic adapter: the topic, in the Kafka of the log, that your own sender reads. It must exist.",
         "__MAX_BYTES: the largest record; a message that makes a larger one is refused.",
     ),
-    check=_check,
+    check=_find_topic_setting,
     needs_kafka=True,
 )

@@ -50,22 +50,22 @@ class NotConnected(Exception):
 
 
 class TopicWriter:
-    """One producer for one topic, opened when it is needed. `connect` reads the files that the settings name."""
+    """One producer for one topic, opened when it is needed. `connection` reads the files that the settings name."""
 
-    def __init__(self, connect: Callable[[], KafkaConnection], topic: str, max_bytes: int) -> None:
-        self._connect = connect
+    def __init__(self, connection: Callable[[], KafkaConnection], topic: str, max_bytes: int) -> None:
+        self._connection = connection
         self._topic = topic
         self._max_bytes = max_bytes
         self._producer: AIOKafkaProducer | None = None
         self._open_lock = asyncio.Lock()
 
-    async def open(self) -> AIOKafkaProducer:
+    async def connect(self) -> AIOKafkaProducer:
         """The producer, which knows where the topic's partitions are. Raises NotConnected."""
         async with self._open_lock:
             if self._producer is not None:
                 return self._producer
             producer = AIOKafkaProducer(
-                **self._connect().arguments(),
+                **self._connection().arguments(),
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=0,
@@ -85,11 +85,11 @@ class TopicWriter:
             self._producer = producer
             return producer
 
-    async def write(
+    async def write_records(
         self, records: Sequence[tuple[bytes, bytes]], headers: Sequence[tuple[str, bytes]], patience: float
     ) -> list[WriteResult]:
         """What became of each record (key, value), `patience` seconds from now at the latest. Raises NotConnected."""
-        producer = await self.open()
+        producer = await self.connect()
         sent: list[asyncio.Future[Any] | WriteResult] = []
         ends = asyncio.get_running_loop().time() + patience
         try:
@@ -108,7 +108,9 @@ class TopicWriter:
         if len(sent) < len(records):  # the time was over while the next one was given to the producer
             results.append(WriteResult("unknown", detail="not confirmed in time"))
             results += [WriteResult("retry", detail="not sent in time")] * (len(records) - len(results))
-        if any(not isinstance(each, WriteResult) and not _is_confirmed(each) for each in sent) or len(sent) < len(records):
+        if any(not isinstance(each, WriteResult) and not _is_confirmed(each) for each in sent) or len(sent) < len(
+            records
+        ):
             await self._discard(producer)  # the sequence of an idempotent producer has a gap now
         return results
 
