@@ -17,7 +17,7 @@ from schemas.out_topics import (
     OptOutsData,
     ReceiptData,
 )
-from schemas.own_events import OWN_EVENT_TYPES
+from schemas.own_events import OF_CUSTOMER, OWN_EVENT_TYPES
 from schemas.reasons import Reason
 from schemas.receipt import RECEIPT_KINDS
 from schemas.topics import EVENTS, MESSAGES, OPT_OUTS
@@ -88,8 +88,8 @@ def _envelope(source: str, type_schema: Mapping[str, Any], data: Mapping[str, An
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def async_api_document() -> dict[str, Any]:
-    """The document."""
+def async_api_document(customer: Mapping[str, Any]) -> dict[str, Any]:
+    """The document. `customer`: the schema of a customer's document, whose fields some events have."""
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -102,7 +102,7 @@ def async_api_document() -> dict[str, Any]:
         "defaultContentType": CONTENT_TYPE,
         "channels": _channels(),
         "operations": _operations(),
-        "components": {"messages": _messages()},
+        "components": {"messages": _messages(_inline(customer["properties"], customer["$defs"]))},
     }
 
 
@@ -164,11 +164,12 @@ def _operation(action: str, channel: str, messages: list[str], summary: str) -> 
     }
 
 
-def _messages() -> dict[str, Any]:
+def _messages(customer_fields: Mapping[str, Any]) -> dict[str, Any]:
     change, receipt = message_change_schema(), data_schema(ReceiptData)
     messages = {"customerEvent": _message("Any event about a customer", "It may trigger campaigns.", event_schema())}
     for kind in OWN_EVENT_TYPES:
-        data = {"type": "object", "properties": {field: {} for field in OWN_EVENT_TYPES[kind]}}
+        known = customer_fields if kind in OF_CUSTOMER else {}
+        data = {"type": "object", "properties": {field: known.get(field, {}) for field in OWN_EVENT_TYPES[kind]}}
         messages[_name_of(kind)] = _message(kind, _OWN_EVENTS[kind], _typed_event(kind, data))
     for told in RECEIPT_KINDS:
         name = MESSAGE_TYPE_PREFIX + told

@@ -192,7 +192,7 @@ async def test_what_a_frozen_broker_does_not_confirm_is_unknown_and_never_writte
 
 
 def context(**fields: Any) -> AdapterContext:
-    given = {
+    given: dict[str, Any] = {
         "settings": KafkaTopicSettings(topic="t"),
         "timeout": 10.0,
         "connect_kafka": lambda: KafkaConnection("k:1"),
@@ -214,6 +214,7 @@ def test_the_brokers_have_less_time_than_the_alarm_leaves() -> None:
 
 
 def test_the_doctor_says_that_it_needs_kafka() -> None:
-    settings = DeploymentSettings(adapters={"email": "kafka_topic"}, kafka_topic=KafkaTopicSettings(topic="t"))
+    given: dict[str, Any] = {"adapters": {"email": "kafka_topic"}, "kafka_topic": KafkaTopicSettings(topic="t")}
+    settings = DeploymentSettings(**given)
     finding = check_adapter(settings, "email", "kafka_topic", development=True)
     assert finding.state.value == "red" and "without Kafka" in finding.detail

@@ -1,4 +1,4 @@
-"""The record of a message: a CloudEvent in structured mode, the same for every attempt; the key is the customer's id."""
+"""The record of a message: a CloudEvent in structured mode, the same for every attempt. Its key is the customer id."""
 
 from typing import Final
 
