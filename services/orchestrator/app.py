@@ -12,13 +12,13 @@ from typing import Literal
 
 from fastapi import FastAPI
 
-from schemas.topics import DEAD_LETTERS, EVENTS, MESSAGES, OUT_TOPICS
+from schemas.topics import DEAD_LETTERS, EVENTS, MESSAGES
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.protocol import Bus
-from services.kit.bus.topic_publisher import TopicMetrics, TopicPublisher
+from services.kit.bus.topic_publisher import TopicPublisher
 from services.kit.db.database import Database, Tx
 from services.kit.db.database_series import DatabaseMetrics
 from services.kit.http.idempotency import IdempotencyStore
@@ -212,7 +212,7 @@ def _build_publisher(components: Components, bus: Bus, topic: str) -> TopicPubli
         topic,
         _new_owner_id(),
         partial(render_changes, topic),
-        TopicMetrics(components.registry, OUT_TOPICS),
+        components.topic_metrics,
         label=MESSAGES.name,
     )
 

@@ -71,6 +71,7 @@ def build(
     """Wires the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
+    topic_metrics = TopicMetrics(registry, OUT_TOPICS)
     region = settings.region
     address_key = settings.require("address_key")
     eraser = Eraser(database, ERASE_STEPS)
@@ -104,7 +105,7 @@ def build(
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = PreferenceService(app, health, bus, topics, idempotency)
     if settings.kafka.optouts_topic is not None:
-        _add_opt_out_topic(service, database, bus, settings.kafka.optouts_topic, registry)
+        _add_opt_out_topic(service, database, bus, settings.kafka.optouts_topic, topic_metrics)
     fill = OptOutTopicFill(database, clock, region, erased)
     service.add_job("opt-outs topic fill", partial(do_once, fill.fill))
     service.facts = facts
@@ -121,11 +122,11 @@ def build(
     return service
 
 
-def _add_opt_out_topic(service: Service, database: Database, bus: Bus, topic: str, registry: Registry) -> None:
+def _add_opt_out_topic(service: Service, database: Database, bus: Bus, topic: str, metrics: TopicMetrics) -> None:
     database.out_topics = {OPT_OUTS.name: topic}
     service.add_topic(topic, OPT_OUTS.partitions, compacted=True)
     owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
-    render, metrics = partial(render_opt_outs, topic), TopicMetrics(registry, OUT_TOPICS)
+    render = partial(render_opt_outs, topic)
     publisher = TopicPublisher(database, bus, topic, owner, render, metrics, label=OPT_OUTS.name)
     service.add_job("opt-outs topic", publisher.run_until_stopped)
     service.add_job("opt-outs topic gauge", lambda stop: run_periodic_checks(stop, publisher.update_gauge))
