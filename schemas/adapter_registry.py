@@ -44,6 +44,8 @@ class AdapterDeclaration:
     """For how many seconds the provider recognises a message that it has had. None: always, or it never does; the
     adapter's `idempotent` says which.
     """
+    needs_kafka: bool = False
+    """Whether it works only where the log is in Kafka."""
     sends_mail: bool = False
     """Whether it needs a sender: `TACTFUL_MAIL__FROM_ADDRESS`, or one for each class."""
     is_default: bool = False

@@ -1,21 +1,24 @@
-"""`python -m schemas.generate`: writes the JSON Schema (2020-12) of every document, of events and of decisions.
+"""`python -m schemas.generate`: writes the JSON Schema (2020-12) of every document, of events, of decisions and of the
+records of our topics, and the AsyncAPI document of all topics.
 
-Schemas of documents are generated from their models. Those of the event and the decision, which are msgspec structs,
-are written here by hand.
+Schemas of documents and of records are generated from their models. Those of the event (`event_schema.py`) and the
+decision, which are msgspec structs, are written by hand.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from schemas.async_api import async_api_document, message_change_schema, opt_outs_schema
 from schemas.campaign import Campaign
 from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.customer import Customer
+from schemas.event_schema import ID, TIME, event_schema, object_schema
 from schemas.finding import Severity
-from schemas.ids import KEY_PATTERN, MAX_ID_BYTES
+from schemas.ids import KEY_PATTERN
 from schemas.policy import Policy
 from schemas.reasons import CHANNEL_CHOICE, RULES, Reason
 from schemas.suppression import Hold, Suppression
@@ -23,6 +26,7 @@ from schemas.times import format_duration
 from schemas.vocabulary import CHANNELS, Class, Intent, Outcome
 
 FOLDER = Path(__file__).parent / "json"
+ASYNC_API_FILE = Path(__file__).parent / "asyncapi.json"
 DOCUMENTS: Mapping[str, type[BaseModel]] = {
     "campaign": Campaign,
     "policy": Policy,
@@ -34,22 +38,18 @@ _LIST_LENGTHS = {"minLength": "minItems", "maxLength": "maxItems"}
 _TEXT = {"type": "string"}
 _NULLABLE_TEXT = {"type": ["string", "null"]}
 _COUNT = {"type": "integer", "minimum": 0}
-_TIME = {"type": "string", "format": "date-time"}
 _NULLABLE_TIME = {"type": ["string", "null"], "format": "date-time"}
-_ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES}
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """All schemas by name."""
-    return {name: generate_schema(name) for name in (*DOCUMENTS, "event", "decision")}
+    return {name: generate_schema(name) for name in (*DOCUMENTS, *_OTHERS)}
 
 
 def generate_schema(name: str) -> dict[str, Any]:
     """One schema. That of the campaign imports the code of every channel."""
-    if name == "event":
-        return _event_schema()
-    if name == "decision":
-        return _decision_schema()
+    if name in _OTHERS:
+        return _OTHERS[name]()
     schema = _document_schema(name, DOCUMENTS[name])
     if name == "campaign":
         _describe_channel_contents(schema)
@@ -70,6 +70,16 @@ def write_schemas(folder: Path = FOLDER) -> None:
             path.unlink()
     for name, text in current.items():
         (folder / name).write_text(text, "utf-8")
+
+
+def write_async_api(file: Path = ASYNC_API_FILE) -> None:
+    """Write the AsyncAPI document."""
+    file.write_text(format_schema(generate_async_api()), "utf-8")
+
+
+def generate_async_api() -> dict[str, Any]:
+    """The AsyncAPI document."""
+    return async_api_document(generate_schema("customer"))
 
 
 def _document_schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
@@ -120,30 +130,19 @@ def _without_title(schema: Any) -> Any:
     return {name: value for name, value in schema.items() if name != "title"} if isinstance(schema, dict) else schema
 
 
-def _object_schema(properties: Mapping[str, Any], required: tuple[str, ...] | None = None) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties) if required is None else list(required),
-    }
-
-
 def _event_schema() -> dict[str, Any]:
-    properties = {
-        "specversion": {"const": "1.0"},
-        "id": _ID,
-        "source": _ID,
-        "type": _ID,
-        "subject": {**_ID, "description": "The customer's id; the record's key in the log."},
-        "time": {**_TIME, "description": "When it happened: RFC 3339 with a zone."},
-        "data": {"type": ["object", "null"]},
-        "expirytime": {**_TIME, "description": "No message is sent for this event from then on."},
-        "traceparent": {"type": ["string", "null"], "description": "A W3C trace context."},
-        "data_base64": False,
-    }
-    required = ("specversion", "id", "source", "type", "subject", "time")
     about = {"title": "Event", "description": "A CloudEvent 1.0 about one customer. Other extensions are ignored."}
-    return {**_schema_header("event"), **about, **_object_schema(properties, required)}
+    return {**_schema_header("event"), **about, **event_schema()}
+
+
+def _message_change_schema() -> dict[str, Any]:
+    about = {"title": "Message change", "description": "A record of tactful.messages: a step in a message's life."}
+    return {**_schema_header("message-change"), **about, **message_change_schema()}
+
+
+def _opt_outs_schema() -> dict[str, Any]:
+    about = {"title": "Opt-outs", "description": "A record of tactful.optouts: all present opt-outs of a customer."}
+    return {**_schema_header("opt-outs"), **about, **opt_outs_schema()}
 
 
 def _finding_schema() -> dict[str, Any]:
@@ -161,11 +160,11 @@ def _finding_schema() -> dict[str, Any]:
         "expected": {"type": "string", "description": "The kind of value that is needed."},
     }
     required = tuple(name for name in properties if name not in ("variable", "found", "expected"))
-    return _object_schema(properties, required)
+    return object_schema(properties, required)
 
 
 def _decision_schema() -> dict[str, Any]:
-    event = _object_schema({"source": _ID, "id": _ID, "type": _ID, "time": _TIME})
+    event = object_schema({"source": ID, "id": ID, "type": ID, "time": TIME})
     verdict = {
         "rule": {"enum": [*RULES, CHANNEL_CHOICE]},
         "id": _NULLABLE_TEXT,
@@ -175,11 +174,11 @@ def _decision_schema() -> dict[str, Any]:
         "evidence": {"type": "object", "description": "The values that the rule saw."},
         "words": {**_TEXT, "description": "What the rule saw, for people; only where a decision is explained."},
     }
-    jump = {"at": _TIME, "rule": {"enum": list(RULES)}, "id": _NULLABLE_TEXT, "until": _NULLABLE_TIME}
+    jump = {"at": TIME, "rule": {"enum": list(RULES)}, "id": _NULLABLE_TEXT, "until": _NULLABLE_TIME}
     properties = {
-        "time": {**_TIME, "description": "The decision time."},
+        "time": {**TIME, "description": "The decision time."},
         "message_id": {"type": "string", "pattern": "^msg_[0-9a-f]{32}$"},
-        "customer": _ID,
+        "customer": ID,
         "event": event,
         "campaign": {"type": "string", "pattern": KEY_PATTERN},
         **dict.fromkeys(("version", "policy_version", "preference_version"), _COUNT),
@@ -203,14 +202,23 @@ def _decision_schema() -> dict[str, Any]:
         },
         "verdicts": {
             "type": "array",
-            "items": _object_schema(verdict, tuple(name for name in verdict if name != "words")),
+            "items": object_schema(verdict, tuple(name for name in verdict if name != "words")),
         },
-        "jumps": {"type": "array", "items": _object_schema(jump)},
+        "jumps": {"type": "array", "items": object_schema(jump)},
     }
     required = tuple(name for name in properties if name not in ("verdicts", "jumps"))
     about = {"title": "Decision", "description": "One for each time a message is evaluated."}
-    return {**_schema_header("decision"), **about, **_object_schema(properties, required)}
+    return {**_schema_header("decision"), **about, **object_schema(properties, required)}
+
+
+_OTHERS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "event": _event_schema,
+    "decision": _decision_schema,
+    "message-change": _message_change_schema,
+    "opt-outs": _opt_outs_schema,
+}
 
 
 if __name__ == "__main__":
     write_schemas()
+    write_async_api()

@@ -78,7 +78,7 @@ _TYPE_MAY_REFUSE: Final = re.compile(rf"{_MAY_REFUSE.pattern}|eras|delet|remov|f
 """The same in the names of types, where no field such as `removable` is meant."""
 _WITH_VALUE: Final = re.compile(r"^`.*` is none of", re.DOTALL)
 """How a document's error quotes a wrong word. What is wrong with an event is logged, and may quote nothing of it."""
-_OF_CUSTOMER: Final = frozenset({PREFERENCE_CHANGED, CUSTOMER_IDENTIFIED})
+OF_CUSTOMER: Final = frozenset({PREFERENCE_CHANGED, CUSTOMER_IDENTIFIED})
 """The types whose fields are those of a customer."""
 _LISTS: Final = frozenset({"addresses", "consent", "opt_outs"})
 _SITUATION_KIND: Final = re.compile(SITUATION_KIND_PATTERN)
@@ -220,7 +220,7 @@ class _Check:
     def drop_misspelled(self) -> None:
         """Unknown fields are ignored, but not one whose name is nearly that of a field, or which may be a refusal."""
         names, fields = _field_names(self.event.type), OWN_EVENT_TYPES[self.event.type]
-        of_customer = self.event.type in _OF_CUSTOMER
+        of_customer = self.event.type in OF_CUSTOMER
         compared = 0
         for name in [each for each in self.data if each not in fields and each != "customer"]:
             small = name.lower()
@@ -441,7 +441,7 @@ def _bad_texts(value: Any) -> Iterator[EventProblem]:
 
 @cache
 def _field_names(event_type: str) -> FieldNames:
-    if event_type in _OF_CUSTOMER:
+    if event_type in OF_CUSTOMER:
         return FieldNames(PREFERENCE_FIELDS, _OTHER_NAMES)
     return FieldNames(OWN_EVENT_TYPES[event_type], {})
 

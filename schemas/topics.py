@@ -15,5 +15,7 @@ class KafkaTopic:
 
 EVENTS = KafkaTopic("customer.events", "customer id", "schemas.event.Event (CloudEvent, binary or structured)", 12)
 DEAD_LETTERS = KafkaTopic("customer.events.dlq", "as received", "original bytes with dlq.* headers", 1)
-MESSAGES = KafkaTopic("tactful.messages", "customer id", "CloudEvent tactful.message.*", 12)
-OPT_OUTS = KafkaTopic("tactful.optouts", "customer id and scope", "compacted: one opt-out", 12)
+MESSAGES = KafkaTopic("tactful.messages", "customer id", "schemas.out_topics.MessageChangeData in a CloudEvent", 12)
+OPT_OUTS = KafkaTopic("tactful.optouts", "customer id", "compacted: schemas.out_topics.OptOutsData in a CloudEvent", 12)
+OUT_TOPICS = (MESSAGES.name, OPT_OUTS.name)
+"""What Tactful publishes for others, where settings say so."""

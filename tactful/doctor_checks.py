@@ -156,7 +156,8 @@ async def check_event_log(settings: DeploymentSettings) -> DoctorFinding:
             "log", CheckState.RED, f"{settings.kafka.bootstrap} cannot be reached: {_error_summary(error)}", _KAFKA_HINT
         )
     name = settings.kafka.events_topic
-    missing = [each for each in (name, DEAD_LETTERS.name) if each not in topics]
+    wanted = (name, DEAD_LETTERS.name, settings.kafka.messages_topic, settings.kafka.optouts_topic)
+    missing = [each for each in wanted if each is not None and each not in topics]
     if missing:
         missing_text = f"there is no topic {' and no topic '.join(missing)}"
         return DoctorFinding("log", CheckState.AMBER, missing_text, "the services create it when they start")
@@ -319,6 +320,10 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
         detail = f"the adapter `{name}` does not serve this channel"
         return DoctorFinding(check, CheckState.RED, detail, f"use {adapter_choices()}")
     if declaration is not None and declaration.destination == "provider":
+        if declaration.needs_kafka and settings.kafka.bootstrap is None:
+            return DoctorFinding(
+                check, CheckState.RED, f"{name} without Kafka", "set TACTFUL_KAFKA__BOOTSTRAP, or use another adapter"
+            )
         if declaration.sends_mail and not settings.mail.has_sender:
             return DoctorFinding(check, CheckState.RED, f"{name} without a sender", "set TACTFUL_MAIL__FROM_ADDRESS")
         return _check_sender(settings, check, name, declaration)

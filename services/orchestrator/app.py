@@ -12,12 +12,13 @@ from typing import Literal
 
 from fastapi import FastAPI
 
-from schemas.topics import DEAD_LETTERS, EVENTS
+from schemas.topics import DEAD_LETTERS, EVENTS, MESSAGES
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.protocol import Bus
+from services.kit.bus.topic_publisher import TopicPublisher
 from services.kit.db.database import Database, Tx
 from services.kit.db.database_series import DatabaseMetrics
 from services.kit.http.idempotency import IdempotencyStore
@@ -25,7 +26,7 @@ from services.kit.observability.dependency import dependency_gauge
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.periodic import repeat_every
+from services.kit.runtime.periodic import repeat_every, run_periodic_checks
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.components import Components
@@ -33,6 +34,7 @@ from services.orchestrator.console.sign_in_page import SignInLinks
 from services.orchestrator.dead_letters.redrive_runner import RedriveRunner
 from services.orchestrator.decisions.accepted_events import AcceptedEventExpiry
 from services.orchestrator.decisions.backlog_gauges import backlog_check, catalogue_check
+from services.orchestrator.decisions.message_life import render_changes
 from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.adapter_trouble import NOTE_INTERVAL, TroubleNotes
@@ -106,6 +108,9 @@ def build(
     app = build_http_app(components, console_context, idempotency)
     sign_in = SignInLinks(console_context.sessions, settings.web.public_url)
     service = OrchestratorService(app, health, bus, components, sign_in, idempotency)
+    if settings.kafka.messages_topic is not None:
+        database.out_topics = {MESSAGES.name: settings.kafka.messages_topic}
+        service.add_topic(settings.kafka.messages_topic, MESSAGES.partitions)
     events = [settings.kafka.events_topic]
     if role in ("decide", "dispatch", "all"):
         notes = TroubleNotes(database, components.delivery.health, _new_owner_id())
@@ -189,11 +194,27 @@ def _add_schedule_role(service: OrchestratorService, components: Components, bus
     service.add_job("redrive", RedriveRunner(database, components.letters, clock).run_until_stopped)
     receipts = ReceiptRelay(database, bus, components.settings.kafka.events_topic, components.receipt_intake)
     service.add_job("receipts", receipts.run_until_stopped)
+    if components.settings.kafka.messages_topic is not None:
+        publisher = _build_publisher(components, bus, components.settings.kafka.messages_topic)
+        service.add_job("messages topic", publisher.run_until_stopped)
+        service.add_job("messages topic gauge", lambda stop: run_periodic_checks(stop, publisher.update_gauge))
     service.add_job("simulations", SimulationRunner(database, components.recorder, clock).run_until_stopped)
     if free_running:
         auditor = Auditor(database, components.recorder, clock, components.audit_metrics)
         service.add_job("schedule", service.scheduler.run_until_stopped)
         service.add_job("audit", auditor.run_until_stopped)
+
+
+def _build_publisher(components: Components, bus: Bus, topic: str) -> TopicPublisher:
+    return TopicPublisher(
+        components.database,
+        bus,
+        topic,
+        _new_owner_id(),
+        partial(render_changes, topic),
+        components.topic_metrics,
+        label=MESSAGES.name,
+    )
 
 
 def _add_retention(service: OrchestratorService, components: Components, bus: Bus) -> None:

@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from schemas.link_tokens import create_link_builder
+from schemas.topics import OUT_TOPICS
 from services.clients.address_hashes import AddressHasher
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
@@ -10,6 +11,7 @@ from services.erasure.erased_customers import ErasedCustomers
 from services.erasure.eraser import Eraser
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
+from services.kit.bus.topic_publisher import TopicMetrics
 from services.kit.db.database import Database
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
@@ -70,6 +72,7 @@ class Components:
         self.delivery_metrics = DeliveryMetrics(registry, clock, settings.adapter_names)
         self.receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
         self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics)
+        self.topic_metrics = TopicMetrics(registry, OUT_TOPICS)
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)
         self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering)

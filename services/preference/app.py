@@ -1,10 +1,12 @@
 """Wiring of the preference service; nothing runs before `Service.start`."""
 
+import os
+import secrets
 from functools import partial
 from typing import Protocol
 
 from schemas.link_tokens import derive_token_key
-from schemas.topics import DEAD_LETTERS, EVENTS
+from schemas.topics import DEAD_LETTERS, EVENTS, OPT_OUTS, OUT_TOPICS
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
 from services.erasure.eraser import Eraser
 from services.kit.bus.consume_loop import LONGEST_PACE, ConsumeLoop
@@ -13,6 +15,7 @@ from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
 from services.kit.bus.sender_signature import SenderSignature
+from services.kit.bus.topic_publisher import TopicMetrics, TopicPublisher
 from services.kit.db.database import Database
 from services.kit.db.database_series import DatabaseMetrics
 from services.kit.db.recent_changes import FORGET_SECONDS, RecentChanges
@@ -25,7 +28,7 @@ from services.kit.observability.dependency import dependency_gauge
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.periodic import do_once, repeat_every
+from services.kit.runtime.periodic import do_once, repeat_every, run_periodic_checks
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
@@ -37,6 +40,8 @@ from services.preference.editor import PreferenceEditor
 from services.preference.erasure_steps import ERASE_STEPS, CustomerEraser
 from services.preference.facts_endpoint import PreferenceFacts
 from services.preference.metrics import PreferenceMetrics
+from services.preference.opt_out_topic import render_opt_outs
+from services.preference.opt_out_topic_fill import OptOutTopicFill
 from services.preference.settings import PreferenceSettings
 from services.preference.tables import WATCHED_TABLES
 
@@ -66,6 +71,7 @@ def build(
     """Wires the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
+    topic_metrics = TopicMetrics(registry, OUT_TOPICS)
     region = settings.region
     address_key = settings.require("address_key")
     eraser = Eraser(database, ERASE_STEPS)
@@ -98,6 +104,10 @@ def build(
     dependency_gauge(registry, "database", "kafka", "orchestrator")
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = PreferenceService(app, health, bus, topics, idempotency)
+    if settings.kafka.optouts_topic is not None:
+        _add_opt_out_topic(service, database, bus, settings.kafka.optouts_topic, topic_metrics)
+    fill = OptOutTopicFill(database, clock, region, erased)
+    service.add_job("opt-outs topic fill", partial(do_once, fill.fill))
     service.facts = facts
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
     service.before_jobs(changes.check_triggers)
@@ -110,6 +120,16 @@ def build(
     service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
     return service
+
+
+def _add_opt_out_topic(service: Service, database: Database, bus: Bus, topic: str, metrics: TopicMetrics) -> None:
+    database.out_topics = {OPT_OUTS.name: topic}
+    service.add_topic(topic, OPT_OUTS.partitions, compacted=True)
+    owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
+    render = partial(render_opt_outs, topic)
+    publisher = TopicPublisher(database, bus, topic, owner, render, metrics, label=OPT_OUTS.name)
+    service.add_job("opt-outs topic", publisher.run_until_stopped)
+    service.add_job("opt-outs topic gauge", lambda stop: run_periodic_checks(stop, publisher.update_gauge))
 
 
 def _build_consume_loop(

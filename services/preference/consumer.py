@@ -25,6 +25,7 @@ from services.kit.runtime.loop_share import LoopShare
 from services.preference import store
 from services.preference.erasure_steps import CustomerEraser
 from services.preference.metrics import PreferenceMetrics
+from services.preference.opt_out_topic import keep_erasure
 from services.preference.preference_errors import Overgrown, Unreadable
 from services.preference.preference_state import (
     EVENT_TYPES,
@@ -156,6 +157,7 @@ class PreferenceEventHandler:
                 prepared.actions["erased"] += 1
                 if before is not None:
                     await self._eraser.erase(tx, states.pop(item.customer), item.event)
+                    await keep_erasure(tx, item.customer, now)
                     edits = [each for each in edits if each.after.customer != item.customer]
                 continue
             if (digest := applied_digests.get(item.key) or new_digests.get(item.key)) is not None:

@@ -16,6 +16,7 @@ from services.erasure.erased_customers import ErasedCustomers
 from services.erasure.eraser import EraseStep, delete_dead_letters, delete_stored_answers, deletes
 from services.kit.db.database import Tx
 from services.preference import store
+from services.preference.opt_out_topic import forget_outgoing
 from services.preference.preference_state import PreferenceState
 
 
@@ -64,4 +65,5 @@ ERASE_STEPS: Final[tuple[EraseStep, ...]] = (
     deletes("preference_change"),
     deletes("preference_inbox"),
     delete_stored_answers,
+    forget_outgoing,
 )

@@ -15,6 +15,7 @@ from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Tx
 from services.preference.customer_lookup import MAX_WORDS, lookup_keys
 from services.preference.document_form import preference_document
+from services.preference.opt_out_topic import PreferenceEdit, keep_opt_outs
 from services.preference.preference_state import PreferenceState, empty_state, pack, read_packed_facts, to_facts, unpack
 
 _STATE_COLUMNS = {"customer": "text", "version": "bigint", "state": "bytea"}
@@ -154,6 +155,9 @@ async def save_updates(tx: Tx, edits: Sequence[StateUpdate]) -> None:
     await write_states(tx, {edit.after.customer: edit.after for edit in edits}.values())
     await _update_lookup_keys(tx, edits)
     await tx.bulk_insert("preference_change", _CHANGE_COLUMNS, [row for edit in edits for row in _history_rows(edit)])
+    if tx.out_topics:
+        changes = [PreferenceEdit(each.before.preference, each.after.preference, each.cause.recorded) for each in edits]
+        await keep_opt_outs(tx, changes)
 
 
 async def write_states(tx: Tx, states: Iterable[PreferenceState]) -> None:

@@ -23,7 +23,13 @@ VALUES = {
 }
 
 
-@pytest.fixture(params=list(ADAPTER_REGISTRY.declarations))
+def _param(id: str) -> Any:
+    """An adapter, with the markers of a test that starts a server where it needs one."""
+    needs_server = ADAPTER_REGISTRY.declarations[id].needs_kafka
+    return pytest.param(id, marks=pytest.mark.integration) if needs_server else id
+
+
+@pytest.fixture(params=[_param(id) for id in ADAPTER_REGISTRY.declarations])
 async def adapter(request: Any) -> AsyncIterator[Adapter]:
     """Each adapter that is found, built by the function `adapter_under_contract` of its own test module."""
     tests = importlib.import_module(f"tests.orchestrator.delivery.adapters.test_{request.param}")

@@ -14,6 +14,7 @@ from services.kit.bus.kafka_bus import KafkaBus
 from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Bus, Consumer, Outgoing, Partition, Record
+from services.kit.errors import BusGone
 
 pytestmark = pytest.mark.wired
 
@@ -236,3 +237,34 @@ async def test_an_advisory_commit_is_taken(bus: Bus, topic: str) -> None:
     await member.take(10)
     await member.consumer.commit({partition: offset + 1 for partition, offset in places})
     await member.consumer.stop()
+
+
+async def test_a_publisher_appends_in_order(bus: Bus, topic: str) -> None:
+    publisher = bus.publisher(topic)
+    await publisher.open()
+    await publisher.publish([Outgoing(topic, b"one", b"%d" % number) for number in range(20)])
+    await publisher.publish([Outgoing(topic, b"one", b"20")])
+    await publisher.close()
+    member = await Member(bus, uuid4().hex, topic).start()
+    assert [record.value for record in await member.take(21)] == [b"%d" % number for number in range(21)]
+    await member.consumer.stop()
+
+
+@pytest.mark.integration
+async def test_on_kafka_what_an_earlier_publisher_writes_is_refused(kafka_bootstrap: str) -> None:
+    bus, topic = KafkaBus(KafkaConnection(kafka_bootstrap)), f"topic-{uuid4().hex[:8]}"
+    await bus.ensure_topics({topic: 1}, compacted=[topic])
+    assert await bus.retention(topic) is None
+    earlier, later = bus.publisher(topic), bus.publisher(topic)
+    await earlier.open()
+    await earlier.publish([Outgoing(topic, b"k", b"old")])
+    await later.open()
+    await later.publish([Outgoing(topic, b"k", b"new")])
+    with pytest.raises(BusGone):
+        await earlier.publish([Outgoing(topic, b"k", b"stale")])
+    await earlier.close()
+    await later.close()
+    member = await Member(bus, uuid4().hex, topic).start()
+    assert [record.value for record in await member.take(3, within=5)] == [b"old", b"new"]
+    await member.consumer.stop()
+    await bus.close()

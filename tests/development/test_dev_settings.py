@@ -29,6 +29,8 @@ REFUSED = {
 TAKES_EFFECT = {
     "TACTFUL_DATABASE__POOL": "3",
     "TACTFUL_KAFKA__EVENTS_TOPIC": "shop.events",
+    "TACTFUL_KAFKA__MESSAGES_TOPIC": "shop.messages",
+    "TACTFUL_KAFKA__OPTOUTS_TOPIC": "shop.optouts",
     "TACTFUL_WEB__HOST": "0.0.0.0",
     "TACTFUL_WEB__PORT": "8123",
     "TACTFUL_WEB__MAX_BODY": "2048",
@@ -58,7 +60,7 @@ TAKES_EFFECT = {
 NEED_A_SECURITY_PROTOCOL = {
     f"TACTFUL_KAFKA__{field.upper()}"
     for field in KafkaSettings.model_fields
-    if field not in ("bootstrap", "events_topic", "security_protocol")
+    if field not in ("bootstrap", "events_topic", "messages_topic", "optouts_topic", "security_protocol")
 }
 """Refused without TACTFUL_KAFKA__SECURITY_PROTOCOL, which is refused here."""
 NEED_ANOTHER = {"TACTFUL_WEB__KEY_FILE", "TACTFUL_WEB__KEY_PASSWORD", "TACTFUL_SERVICES__CA_FILE"}

@@ -12,7 +12,7 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from tests.support.servers import ROOT
 
 DOCUMENT = ROOT / "docs/kafka.md"
-_TOPIC, _GROUP = 2, 3
+_TOPIC, _GROUP, _TRANSACTIONAL_ID = 2, 3, 5
 _OPERATIONS = {"Read": 3, "Write": 4}
 _LITERAL, _ALLOW = 3, 3
 """Numbers of Kafka's protocol."""
@@ -35,12 +35,14 @@ def documented_grants(document: Path = DOCUMENT) -> Iterator[Grant]:
     parser.add_argument("--operation", action="append", choices=_OPERATIONS, required=True)
     parser.add_argument("--topic")
     parser.add_argument("--group")
+    parser.add_argument("--transactional-id")
     for line in document.read_text("utf-8").splitlines():
         if line.startswith("kafka-acls.sh "):
             given = parser.parse_args(shlex.split(line)[1:])
             for operation in given.operation:
-                kind = _TOPIC if given.topic else _GROUP
-                yield Grant(given.allow_principal, operation, kind, given.topic or given.group)
+                named = {_TOPIC: given.topic, _GROUP: given.group, _TRANSACTIONAL_ID: given.transactional_id}
+                ((kind, name),) = ((kind, name) for kind, name in named.items() if name)
+                yield Grant(given.allow_principal, operation, kind, name)
 
 
 async def grant(bootstrap: str, grants: Iterator[Grant]) -> None:

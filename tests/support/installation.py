@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from tests.support.service_processes import FACTS, ROLES, Cluster, Plan, Tls, ru
 CAMPAIGN_OF = {document["trigger"]["event"]: str(document["key"]) for document in CAMPAIGNS}
 SERVICES = (*FACTS, "orchestrator")
 _numbers = itertools.count()
+NO_TOPICS: Mapping[str, str] = {}
 
 
 def databases(server: Postgres) -> dict[str, str]:
@@ -64,10 +65,17 @@ class Installation:
 
 @contextmanager
 def world(
-    server: Postgres, bootstrap: str, directory: Path, roles: tuple[str, ...] = ROLES, tls: Tls | None = None
+    server: Postgres,
+    bootstrap: str,
+    directory: Path,
+    roles: tuple[str, ...] = ROLES,
+    tls: Tls | None = None,
+    out_topics: Mapping[str, str] = NO_TOPICS,
 ) -> Iterator[Installation]:
-    """An installation on these servers, with the documents of `seed.py` launched. `tls`: its services speak https."""
-    plan = Plan(bootstrap, databases(server), f"events-{next(_numbers)}", roles, tls)
+    """An installation on these servers, with the documents of `seed.py` launched. `tls`: its services speak https.
+    `out_topics`: settings of the topics that it publishes.
+    """
+    plan = Plan(bootstrap, databases(server), f"events-{next(_numbers)}", roles, tls, out_topics=out_topics)
     directory.mkdir(parents=True, exist_ok=True)
     with running(plan, directory) as cluster:
         seed(cluster.orchestrator)

@@ -128,6 +128,8 @@ class Plan:
     deadline: float = 3.0
     slack: float = 1.0
     timeout: float = 3.0
+    out_topics: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the topics that are published; none are without them."""
 
 
 @dataclass
@@ -237,6 +239,7 @@ def _environment(cluster: Cluster, name: str) -> dict[str, str]:
         }
     return {
         **tls,
+        **plan.out_topics,
         "TACTFUL_DATABASE__URL": plan.databases[_service(name)],
         "TACTFUL_KAFKA__BOOTSTRAP": plan.bootstrap,
         "TACTFUL_KAFKA__EVENTS_TOPIC": plan.topic,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -27,10 +27,12 @@ from aiokafka.errors import (
     RecordTooLargeError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
     for_code,
 )
 
 from services.kit.bus.kafka_connection import KafkaConnection, find_broker
+from services.kit.bus.kafka_publisher import KafkaPublisher
 from services.kit.bus.protocol import OnPartitions, Outgoing, Partition, Record
 from services.kit.errors import BusGone, TooLarge
 from services.kit.observability.dependency import PROBE_TIMEOUT, Dependency
@@ -58,6 +60,7 @@ _PRODUCER_CONFIG = {
     "max_request_size": MAX_RECORD_BYTES,
     "request_timeout_ms": REQUEST_TIMEOUT_MS,
 }
+_COMPACTED = {"cleanup.policy": "compact"}
 _CONSUMER_CONFIG = {
     # A record is sent at once; the consume loop's pace keeps a steady trickle from being read record by record
     "fetch_min_bytes": 1,
@@ -75,6 +78,14 @@ _CONSUMER_CONFIG = {
 }
 
 
+_NOT_ALLOWED = (
+    TopicAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    ClusterAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+
+
 @contextlib.asynccontextmanager
 async def _translate_kafka_errors(timeout: float | None = None) -> AsyncIterator[None]:
     try:
@@ -87,7 +98,7 @@ async def _translate_kafka_errors(timeout: float | None = None) -> AsyncIterator
     except TimeoutError as error:
         within = "in time" if timeout is None else f"within {timeout:g} s"
         raise BusGone(f"Kafka did not answer {within}", retry_after=2.0) from error
-    except (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+    except _NOT_ALLOWED as error:
         what = ", ".join([type(error).__name__.removesuffix("Error"), *map(str, error.args)])
         detail = f"Kafka does not let this process use it ({what}): grant what docs/kafka.md lists"
         raise BusGone(detail, retry_after=5.0) from error
@@ -146,7 +157,7 @@ class KafkaBus:
             raise
         self._probe_client = client
 
-    async def ensure_topics(self, topics: Mapping[str, int]) -> None:
+    async def ensure_topics(self, topics: Mapping[str, int], *, compacted: Collection[str] = ()) -> None:
         """See Bus. With three brokers or more: three replicas, of which two must confirm a record."""
         self._topics = tuple(topics)
         admin = AIOKafkaAdminClient(**self._connection.arguments(), request_timeout_ms=REQUEST_TIMEOUT_MS)
@@ -157,7 +168,9 @@ class KafkaBus:
                 replicas = min(3, len((await admin.describe_cluster())["brokers"]))
                 configs = {"min.insync.replicas": str(max(1, replicas - 1)), "unclean.leader.election.enable": "false"}
                 missing = [
-                    NewTopic(name, partitions, replicas, topic_configs=configs)
+                    NewTopic(
+                        name, partitions, replicas, topic_configs=configs | (_COMPACTED if name in compacted else {})
+                    )
                     for name, partitions in topics.items()
                     if name not in present
                 ]
@@ -212,6 +225,10 @@ class KafkaBus:
         task = asyncio.create_task(close)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    def publisher(self, name: str) -> KafkaPublisher:
+        """See Bus."""
+        return KafkaPublisher(self._connection, _PRODUCER_CONFIG, name, _translate_kafka_errors)
 
     def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
         """See Bus."""

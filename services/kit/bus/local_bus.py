@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -65,8 +65,8 @@ class LocalBus:
         """See Bus. A file is not lost."""
         return False
 
-    async def ensure_topics(self, topics: Mapping[str, int]) -> None:
-        """See Bus."""
+    async def ensure_topics(self, topics: Mapping[str, int], *, compacted: Collection[str] = ()) -> None:
+        """See Bus. Nothing is compacted: this log keeps every record."""
         await self._writer.execute(lambda store: store.create_topics(topics))
         for group in self._groups.values():
             await group.rebalance()
@@ -107,6 +107,10 @@ class LocalBus:
         """Returns an event that the next append sets. Take it before you read."""
         return self._appended
 
+    def publisher(self, name: str) -> LocalPublisher:
+        """See Bus."""
+        return LocalPublisher(self)
+
     def consumer(self, group: str, topics: Sequence[str]) -> LocalConsumer:
         """See Bus."""
         return LocalConsumer(self, self._groups.setdefault(group, _ConsumerGroup(self, group)), topics)
@@ -133,6 +137,23 @@ class LocalBus:
             await self._write_task
         await self._reader.close()
         await self._writer.close()
+
+
+class LocalPublisher:
+    """See Publisher. One process uses the file, so there is no other."""
+
+    def __init__(self, bus: LocalBus) -> None:
+        self._bus = bus
+
+    async def open(self) -> None:
+        """See Publisher."""
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """See Publisher."""
+        await self._bus.publish(records)
+
+    async def close(self) -> None:
+        """See Publisher."""
 
 
 def _append_records(records: Sequence[Outgoing], partitions: int, store: LocalLogStore) -> list[RecordPosition]:

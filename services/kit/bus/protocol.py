@@ -5,7 +5,7 @@ Correctness never depends on the bus's own commits: consumers keep their offsets
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -82,11 +82,33 @@ class Consumer(Protocol):
         """Leaves the group."""
 
 
+class Publisher(Protocol):
+    """The one publisher of a name: what an earlier one of that name publishes after this one was opened is refused."""
+
+    async def open(self) -> None:
+        """Ends every earlier publisher of the name, in whatever process. Raises BusGone."""
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Appends in order, all or none; durable on return.
+
+        Raises BusGone, also where a later publisher has been opened: all or none have been written. Close it then.
+        """
+
+    async def close(self) -> None:
+        """Releases everything."""
+
+
 class Bus(Protocol):
     """A log of topics."""
 
-    async def ensure_topics(self, topics: Mapping[str, int]) -> None:
-        """Creates missing topics with this number of partitions. Existing ones are left as they are."""
+    async def ensure_topics(self, topics: Mapping[str, int], *, compacted: Collection[str] = ()) -> None:
+        """Creates missing topics with this number of partitions. Existing ones are left as they are.
+
+        `compacted`: those of which only the last record of each key is kept.
+        """
+
+    def publisher(self, name: str) -> Publisher:
+        """Returns a publisher of this name, which is to be opened."""
 
     async def publish(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
         """Appends in order; durable on return. Returns each record's position.

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import asyncpg
@@ -34,6 +35,7 @@ from services.kit.runtime.loop_share import LoopShare
 
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 T = TypeVar("T")
+NO_TOPICS: Mapping[str, str] = MappingProxyType({})
 
 POOL_TIMEOUT = 10.0
 """Seconds to wait for a free connection."""
@@ -80,10 +82,14 @@ def _parse_statement(sql: str) -> TextClause:
 class Tx:
     """An open transaction. SQL is text with `:name` parameters; errors that may pass are raised as Transient."""
 
-    def __init__(self, connection: AsyncConnection, dialect: Dialect) -> None:
+    def __init__(
+        self, connection: AsyncConnection, dialect: Dialect, out_topics: Mapping[str, str] = NO_TOPICS
+    ) -> None:
         self._connection = connection
         self._begun = dialect == "sqlite"
         self.dialect: Dialect = dialect
+        self.out_topics = out_topics
+        """See `Database.out_topics`."""
         self.notified: set[str] = set()
         """The channels that are notified once the transaction has committed."""
         self.loop_share = LoopShare()
@@ -242,6 +248,10 @@ class Database:
         self.dependency = Dependency("database", server_name(engine.url))
         self.dependency.on_change.append(self._drop_connections_if_lost)
         self.notifications = Notifications()
+        self.out_topics: Mapping[str, str] = NO_TOPICS
+        """The topics for which writers leave what they change (`services/kit/bus/outgoing.py`), with the names that the
+        settings give them. Without any, they leave nothing.
+        """
         self.on_connection_wait: Callable[[float], None] | None = None
         """A callback that is told how many seconds each transaction waited for its connection."""
 
@@ -401,7 +411,7 @@ class Database:
         DatabaseGone raised at the exit means that the outcome is unknown: read before you write again.
         """
         async with self._exclusive_write(), self._transaction(begin="BEGIN IMMEDIATE") as connection:
-            tx = Tx(connection, self.dialect)
+            tx = Tx(connection, self.dialect, self.out_topics)
             yield tx
         self.notifications.wake(tx.notified)
 

@@ -14,7 +14,8 @@ from schemas.documents import FieldError
 from services.kit.runtime.section import Section
 
 
-def _check_topic(name: str) -> str:
+def check_topic(name: str) -> str:
+    """The name of a topic, if it can be one. Raises ValueError."""
     if not re.fullmatch("[a-zA-Z0-9._-]{1,249}", name) or name in (".", ".."):
         raise ValueError("a topic's name has up to 249 letters, digits, dots, hyphens and underscores")
     return name
@@ -43,6 +44,8 @@ _TOKEN_FIELDS = ("token_url", "client_id", "client_secret", "scope")
 class KafkaSettings(Section):
     """The event log. `bootstrap` is host:port, comma separated.
 
+    `messages_topic`, `optouts_topic`: where the life of each message and the opt-outs of each customer are published;
+    without a name they are not.
     `security_protocol` and `sasl_mechanism` have Kafka's own names. With SSL and SASL_SSL a broker's certificate must
     be signed by `ca_file` (else by a public authority) and name its host; `certificate_file` and `key_file`
     identify this client (mutual TLS). SCRAM and PLAIN need `username` and `password`. OAUTHBEARER fetches its tokens
@@ -50,7 +53,9 @@ class KafkaSettings(Section):
     """
 
     bootstrap: Annotated[str, AfterValidator(_check_bootstrap)] | None = None
-    events_topic: Annotated[str, AfterValidator(_check_topic)] = "customer.events"
+    events_topic: Annotated[str, AfterValidator(check_topic)] = "customer.events"
+    messages_topic: Annotated[str, AfterValidator(check_topic)] | None = None
+    optouts_topic: Annotated[str, AfterValidator(check_topic)] | None = None
     security_protocol: SecurityProtocol = "PLAINTEXT"
     ca_file: Path | None = None
     certificate_file: Path | None = None
@@ -68,6 +73,16 @@ class KafkaSettings(Section):
     def uses_tls(self) -> bool:
         """Whether the connections are encrypted."""
         return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @model_validator(mode="after")
+    def _check_topics_differ(self) -> "KafkaSettings":
+        seen = [self.events_topic]
+        for field in ("messages_topic", "optouts_topic"):
+            name = getattr(self, field)
+            if name is not None and name in seen:
+                raise FieldError(field, f"`{name}` is the name of another topic: give each its own")
+            seen.append(name)
+        return self
 
     @model_validator(mode="after")
     def _check_tls(self) -> "KafkaSettings":

@@ -62,12 +62,19 @@ class Service:
         self.tasks: list[asyncio.Task[None]] = []
         self._bus = bus
         self._topics = dict(topics)
+        self._compacted: set[str] = set()
         self._stop = asyncio.Event()
         self._before_jobs: list[Hook] = []
         self._after_stop: list[Hook] = []
         self._jobs: list[Job] = []
         self._consume_loop: ConsumeLoop[Any] | None = None
         self.add_job("expiry", partial(repeat_every, EXPIRY_SECONDS, idempotency.delete_expired))
+
+    def add_topic(self, name: str, partitions: int, *, compacted: bool = False) -> None:
+        """Creates a topic at start as well."""
+        self._topics[name] = partitions
+        if compacted:
+            self._compacted.add(name)
 
     def add_job(self, name: str, run: JobFunction, *, is_moving: Callable[[], bool] = lambda: True) -> None:
         """Adds work that runs until the event passed to it is set."""
@@ -112,7 +119,7 @@ class Service:
 
     async def start(self) -> None:
         """Creates the topics, runs the hooks and starts the jobs. The database must have its newest schema."""
-        await self._bus.ensure_topics(self._topics)
+        await self._bus.ensure_topics(self._topics, compacted=self._compacted)
         for hook in self._before_jobs:
             await hook()
         for job in self._jobs:

@@ -24,7 +24,7 @@ from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database, Tx
 from services.kit.runtime.loop_share import LoopShare
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
-from services.orchestrator.decisions import message_store, store
+from services.orchestrator.decisions import message_life, message_store, store
 from services.orchestrator.decisions.evaluation import (
     LIVE,
     NO_STATES,
@@ -312,6 +312,7 @@ async def write_evaluations(
     await message_store.write_messages(tx, current, now)
     decisions = (decision for evaluation in current for decision in evaluation.decisions)
     undecided = await store.insert_decisions(tx, decisions, events)
+    await message_life.keep_evaluations(tx, current, now)
     await store.insert_events(tx, undecided, now)
     await store.insert_contact_history(
         tx,

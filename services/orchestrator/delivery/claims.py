@@ -19,6 +19,7 @@ from services.orchestrator.decisions.evaluation import (
     MessageClaim,
     ReadyMessage,
 )
+from services.orchestrator.decisions.message_life import MessageStep, keep_steps
 from services.orchestrator.delivery import store
 from services.orchestrator.delivery.delivery import Delivery
 from services.orchestrator.delivery.routing import OutboxLine
@@ -81,6 +82,11 @@ class OutboxClaimer:
         ]
         if hashes:
             await store.write_claims(tx, hashes, handover_id, now)
+            steps = (
+                MessageStep(item.message.id, "handing_over", now, adapter=line.adapter, of_attempt=True)
+                for item in claimed_messages
+            )
+            await keep_steps(tx, steps, now)
         claim_order: dict[str, list[str]] = {}
         for item in claimed_messages:
             claim_order.setdefault(item.message.customer, []).append(item.message.id)

@@ -1,17 +1,19 @@
 """Writes what became of a handover: the last step of `delivery.py`, and of recovery in place of a dead owner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from schemas.decision import Decision
 from schemas.message import HandoverFault, HandoverResult
+from schemas.out_topics import MessageChangeKind
 from schemas.receipt import Receipt, ReceiptKind
 from schemas.times import Instant
 from schemas.vocabulary import MessageState, Outcome, SuppressionReason
 from services.kit.db.database import Tx
 from services.orchestrator.decisions import store as ledger_store
+from services.orchestrator.decisions.message_life import MessageStep, keep_steps
 from services.orchestrator.decisions.message_store import wake_waiting
 from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.delivery import store
@@ -27,6 +29,14 @@ _REFUSED_ADDRESSES: Final[Mapping[HandoverFault | None, SuppressionReason]] = {
     "address": SuppressionReason.HARD_BOUNCE,
     "unsubscribed": SuppressionReason.STOP_KEYWORD,
 }
+_STEPS: Final[Mapping[MessageState, MessageChangeKind]] = {
+    MessageState.ACCEPTED: "accepted",
+    MessageState.REJECTED: "rejected",
+    MessageState.FAILED: "failed",
+    MessageState.RETRY: "retry",
+    MessageState.UNKNOWN: "unknown",
+}
+"""What a message's state after its attempt is called in `tactful.messages`."""
 _CERTAIN_ENDS = (MessageState.REJECTED, MessageState.FAILED)
 NextStates = Sequence[tuple[AttemptResult, NextState]]
 
@@ -46,6 +56,8 @@ async def record_results(
         store.close_handover(tx, handover_id, accepted, now) if closes else store.lock_open_handover(tx, handover_id)
     ):
         return False
+    if closes:
+        await keep_steps(tx, _steps_of_accepted(accepted, now), now)
     ended = await store.end_attempts(tx, handover_id, [result.end for result in others], now)
     others = await _settle_by_receipts(tx, others)
     next_states = [
@@ -95,10 +107,25 @@ async def _write_next_states(tx: Tx, writes: NextStates, locked: Mapping[str, Ve
     for result, next_state in writes:
         ledgers[result.customer] = update_ledger(ledgers[result.customer], result.message_id, next_state)
     await store.write_next_states(tx, writes, now)
+    await keep_steps(tx, (_step_to(result, state, now) for result, state in writes), now)
     await wake_waiting(tx, [result.message_id for result, state in writes if state.state in _CERTAIN_ENDS], now)
     await _note_dead_addresses(tx, [result for result, _ in writes], now)
     await ledger_store.save_ledger_changes(tx, before, ledgers, now)
     await _explain_failures(tx, writes, now)
+
+
+def _steps_of_accepted(results: Sequence[AttemptResult], now: Instant) -> Iterator[MessageStep]:
+    for each in results:
+        detail = each.handover_result.detail
+        yield MessageStep(each.message_id, "accepted", now, adapter=each.adapter, detail=detail, of_attempt=True)
+
+
+def _step_to(result: AttemptResult, state: NextState, now: Instant) -> MessageStep:
+    return MessageStep(
+        *(result.message_id, _STEPS[state.state], now, state.until, result.adapter or None),
+        *(result.handover_result.detail, False, False, True),
+        reason=None if state.failure_reason is None else state.failure_reason.value,
+    )
 
 
 async def _note_dead_addresses(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> None:
@@ -111,8 +138,9 @@ async def _note_dead_addresses(tx: Tx, results: Sequence[AttemptResult], now: In
             for result in results
             if result.adapter == adapter and (fault := result.handover_result.fault) in _REFUSED_ADDRESSES
         ]
-        if await receipt_store.insert_receipts(tx, adapter, refused, now):
+        if new_keys := await receipt_store.insert_receipts(tx, adapter, refused, now):
             await tx.notify(receipt_store.RECEIPTS_TAKEN)
+            await receipt_store.keep_receipts(tx, adapter, refused, new_keys, now)
 
 
 def _refusal(result: HandoverResult, now: Instant) -> Receipt:

@@ -19,6 +19,7 @@ from services.erasure.mentions import is_mentioned
 from services.erasure.pseudonyms import Pseudonyms
 from services.kit.db.database import Tx
 from services.kit.runtime.clock import Clock
+from services.orchestrator.decisions import message_life
 from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.decisions.store import ERASED_SOURCE, shard_of
 
@@ -46,6 +47,7 @@ class OrchestratorErasure:
             delete_dead_letters,
             self._end_waiting_messages,
             self._strip_messages,
+            _forget_outgoing,
             _rename_ledger,
             self._strip_decisions,
             deletes("inbox"),
@@ -200,6 +202,11 @@ async def _delete_queues(tx: Tx, customer: str, ids: Sequence[str]) -> None:
     await tx.execute(
         f"DELETE FROM outbox WHERE shard = :shard AND {_OF_CUSTOMER}", shard=shard_of(customer), customer=customer
     )
+
+
+async def _forget_outgoing(tx: Tx, subject: Subject) -> int:
+    """Step: publish nothing more of the life of the customer's messages. After their last changes."""
+    return await message_life.forget_customer(tx, subject.customer)
 
 
 async def _rename_ledger(tx: Tx, subject: Subject) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import DEAD_LETTERS, EVENTS
+from schemas.topics import DEAD_LETTERS, EVENTS, MESSAGES, OPT_OUTS
 from services.kit.bus.kafka_bus import KafkaBus
 from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.bus.protocol import Outgoing, Partition
@@ -32,7 +32,7 @@ GROUPS = {
 def kafka(server_directory: Path) -> Iterator[SecuredKafka]:
     async def prepare() -> None:
         bus = KafkaBus(KafkaConnection(running.plain))
-        await bus.ensure_topics({EVENTS.name: 1, DEAD_LETTERS.name: 1})
+        await bus.ensure_topics({each.name: 1 for each in (EVENTS, DEAD_LETTERS, MESSAGES, OPT_OUTS)})
         await bus.publish([Outgoing(EVENTS.name, b"k", b"v", ())])  # for those to read who may not write any
         await bus.close()
         await grant(running.plain, documented_grants())
@@ -97,6 +97,23 @@ async def test_a_service_can_do_its_work_and_nothing_else(kafka: SecuredKafka, u
         assert not await may_read(bus, GROUPS[other])
         with pytest.raises(BusGone, match=r"does not let this process use it .*docs/kafka.md"):
             await bus.ensure_topics({"another-topic": 1})
+    finally:
+        await bus.close()
+
+
+@pytest.mark.parametrize(("user", "own"), [("orchestrator", MESSAGES.name), ("preference", OPT_OUTS.name)])
+async def test_each_service_publishes_its_own_topic_alone(kafka: SecuredKafka, user: str, own: str) -> None:
+    bus = bus_of(kafka, user)
+    try:
+        for topic in (MESSAGES.name, OPT_OUTS.name):
+            publisher = bus.publisher(topic)
+            if topic == own:
+                await publisher.open()
+                await publisher.publish([Outgoing(topic, b"k", b"v")])
+            else:
+                with pytest.raises(BusGone, match="AuthorizationFailed"):
+                    await publisher.open()
+            await publisher.close()
     finally:
         await bus.close()
 

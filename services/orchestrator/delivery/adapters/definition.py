@@ -1,12 +1,13 @@
 """What an adapter is: the protocol that the module `adapter` of each adapter's folder implements."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from schemas.message import HandoverResult, Message
 from schemas.receipt import Statement
 from schemas.times import Instant
+from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.db.database import Database
 from services.kit.errors import Unauthorised
 from services.kit.http.outbound import OutboundGuard
@@ -88,6 +89,10 @@ class AdapterContext:
     """What every connection to an address of the settings asks."""
     mail: MailSettings = MailSettings()
     """In whose name mails are sent."""
+    slack: float = 5.0
+    """Seconds after its `before` within which a message's first byte must be written, or the process is killed."""
+    connect_kafka: Callable[[], KafkaConnection] | None = None
+    """How to connect to the Kafka of the log; None where the log is a file."""
 
 
 def past_deadline_result(message_id: str) -> HandoverResult:

@@ -1,10 +1,12 @@
 """Builds the adapters that the settings name, and the routes that adapters bring along."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from fastapi import APIRouter
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, adapter_choices
+from services.kit.bus.kafka_connection import connect_by
 from services.kit.db.database import Database
 from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.runtime.clock import Clock
@@ -68,7 +70,9 @@ def _create_adapter(name: str, kind: str, settings: OrchestratorSettings, databa
         raise SettingsError("TACTFUL_MAIL__FROM_ADDRESS is not set, and mails need a sender")
     outbound = OutboundGuard(parse_networks(settings.outbound.networks))
     own = settings.settings_of(name)
-    context = AdapterContext(own, settings.dispatch.timeout, database, clock, outbound, settings.mail)
+    connect_kafka = partial(connect_by, settings) if settings.kafka.bootstrap is not None else None
+    limits, mail = settings.dispatch, settings.mail
+    context = AdapterContext(own, limits.timeout, database, clock, outbound, mail, limits.slack, connect_kafka)
     try:
         adapter: Adapter = ADAPTER_REGISTRY.load_module(kind, "adapter").create_adapter(context)
     except SettingsError as error:

@@ -108,6 +108,7 @@ class ReceiptIntake:
                 messages |= await store.load_messages(tx, {each.message_id for each in new})
             await _settle_unknown(tx, new, messages, now)
             await _release_unsent(tx, new, messages, now)
+            await store.keep_receipts(tx, adapter, known, new_keys, now)
             await wake_waiting(tx, sorted({each.message_id for each in new if _settles(each)}), now)
         await self.suppress(await self._find_unsuppressed([each.receipt.key for each in known]))
         for each in {each.receipt.key: each for each in known if each.receipt.key in new_keys}.values():

@@ -1,6 +1,6 @@
 """SQL of receipts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Row
@@ -9,6 +9,7 @@ from schemas.receipt import Receipt
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS, SuppressionReason
 from services.kit.db.database import Tx
+from services.orchestrator.decisions.message_life import MessageStep, keep_steps
 from services.orchestrator.decisions.store import ERASED_SOURCE
 
 _INSERTED = {
@@ -93,6 +94,24 @@ async def insert_receipts(tx: Tx, adapter: str, new: Sequence[NewReceipt], now: 
         **tx.bind_table_parameter("r", _INSERTED, rows),
     )
     return {key for (key,) in inserted}
+
+
+async def keep_receipts(
+    tx: Tx, adapter: str, new: Sequence[NewReceipt], inserted: Collection[str], now: Instant
+) -> None:
+    """Keep for `tactful.messages` what the new ones of these receipts say. Requires the locks of the ledgers."""
+    await keep_steps(tx, _steps_of(adapter, new, inserted), now)
+
+
+def _steps_of(adapter: str, new: Sequence[NewReceipt], inserted: Collection[str]) -> Iterator[MessageStep]:
+    """What the new ones of these receipts say of messages; a statement that is in them twice counts once."""
+    by_key = {each.receipt.key: each.receipt for each in reversed(new) if each.receipt.message_id}
+    for key in dict.fromkeys(each.receipt.key for each in new):
+        if key in inserted and (receipt := by_key.get(key)) is not None:
+            yield MessageStep(
+                *(receipt.message_id, receipt.kind, receipt.at, None, adapter, receipt.detail),
+                *(receipt.permanent, receipt.by_machine),
+            )
 
 
 async def find_told(tx: Tx, ids: Collection[str]) -> set[str]:
