@@ -169,12 +169,13 @@ class AddressLift(msgspec.Struct, frozen=True):
 
 class LiftEntriesRequest(msgspec.Struct, frozen=True):
     """Do-not-contact entries of addresses to remove: those with this reason that `added_by` has made until then, and no
-    others.
+    others. `only_then`: those that count from that very instant on, and no earlier ones.
     """
 
     lifts: tuple[AddressLift, ...]
     reason: str
     added_by: str
+    only_then: bool = False
 
 
 class BlockAddressesRequest(msgspec.Struct, frozen=True):

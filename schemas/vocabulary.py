@@ -107,11 +107,12 @@ class CampaignStatus(StrEnum):
 
 
 class SuppressionReason(StrEnum):
-    """Why an address or a customer must never be contacted."""
+    """Why an address or a customer must never be contacted; `undecided_reply`: not until a person has decided."""
 
     HARD_BOUNCE = "hard_bounce"
     SPAM_COMPLAINT = "spam_complaint"
     STOP_KEYWORD = "stop_keyword"
+    UNDECIDED_REPLY = "undecided_reply"
     ERASED = "erased"
     LEGAL = "legal"
     MANUAL = "manual"

@@ -34,6 +34,7 @@ from services.orchestrator.delivery.adapters.registry import create_adapter_rout
 from services.orchestrator.delivery.channels.content_work import check_content
 from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.receipts import api as receipts_api
+from services.orchestrator.delivery.receipts import replies_api
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.rendering import LinkBuilder, explanation_renderer
@@ -95,6 +96,7 @@ def orchestrator_routes(
         *create_adapter_routes(database),
         adapters_api.adapter_routes(database, adapters, settings),
         receipts_api.receipt_routes(settings, receipt_intake, receipt_metrics, clock),
+        replies_api.reply_routes(database, receipt_intake.reply_decisions),
         contacts_api.contact_routes(database),
         explain_api.why_routes(
             Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder))

@@ -49,6 +49,7 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
         costs=CostEstimator(settings),
         settings=settings,
         adapters=components.adapters,
+        reply_decisions=components.receipt_intake.reply_decisions,
         sandbox=keep_all_messages(components.settings),
     )
 

@@ -50,6 +50,7 @@ PERSONAL: Final[Mapping[str, str]] = {
     "PreviewItem": "facts",
     "QuarantineFields": ALL,
     "RecordPlace": ALL,
+    "ReplyFields": "text",
     "SandboxMessage": "to",
     "SituationFields": ALL,
     "Situations": ALL,
@@ -142,6 +143,9 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "MessageWithAttempts": "attempts decisions delivery receipts",
     "ReceiptCounts": ALL,
     "ReceiptFields": "kind permanent by_machine detail adapter at received",
+    "ReplyFields": (
+        "id customer channel adapter message_id hidden at received state decided_by decided_at"
+    ),
     "RouteFields": ALL,
     "NewKey": "id name role expires sources",
     "NotTriggered": "campaign words",

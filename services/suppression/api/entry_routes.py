@@ -252,7 +252,7 @@ def internal_entry_routes(database: Database, suppression_list: SuppressionList,
         payload = await internal_api.read_request(request, LiftEntriesRequest)
         async with database.write() as tx:
             for lift in payload.lifts:
-                await suppression_list.lift_entries(tx, lift, payload.reason, payload.added_by, clock.now())
+                await suppression_list.lift_entries(tx, lift, payload, clock.now())
         return internal_api.respond(Acknowledgement())
 
     return routes

@@ -6,47 +6,33 @@ What a provider repeats changes nothing more. A receipt about a message that is 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from sqlalchemy import Row
 
-from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.message import HandoverResult
 from schemas.receipt import ARRIVAL_KINDS, CustomerReply, Receipt, Statement, shows_failure
 from schemas.service_api import AddressLift, ProviderEntry
 from schemas.times import SECOND, Instant
-from schemas.vocabulary import Class, MessageState, SuppressionReason
+from schemas.vocabulary import MessageState, SuppressionReason
 from services.kit.db.database import Database, Tx
-from services.kit.errors import Permanent, Transient
+from services.kit.errors import Permanent
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.decisions.message_store import wake_waiting
 from services.orchestrator.delivery.attempts import AttemptResult
-from services.orchestrator.delivery.receipts import store
+from services.orchestrator.delivery.receipts import store, undecided_store
+from services.orchestrator.delivery.receipts.entry_api import EntriesRefused, EntryApi
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
-from services.orchestrator.delivery.receipts.replies import match_replies
+from services.orchestrator.delivery.receipts.replies import MAYBE_STOP, match_replies
+from services.orchestrator.delivery.receipts.reply_decisions import ReplyDecisions, stopped_classes
 from services.orchestrator.delivery.receipts.store import NewReceipt
+from services.orchestrator.delivery.receipts.undecided_store import ReplyDecision
 from services.orchestrator.delivery.results import KNOWN_BY_RECEIPT, record_late_results
 
 ENTRIES_AT_ONCE = 500
 """Entries in one question to suppression, so that it is no larger than a request may be."""
-
-
-class EntriesRefused(Transient):
-    """Suppression refused to make entries: it may be of an earlier version. They are made when it takes them."""
-
-    default_code = "entries_refused"
-
-
-class EntryApi(Protocol):
-    """What receipts need of suppression: services.clients.suppression.SuppressionClient."""
-
-    async def add_entries(self, entries: Sequence[ProviderEntry], added_by: str) -> None:
-        """Add do-not-contact entries; one that is there is no error. Raises Transient and Permanent."""
-
-    async def lift_entries(self, lifts: Sequence[AddressLift], reason: str, added_by: str) -> None:
-        """Remove entries that `added_by` has made; one that is gone is no error. Raises Transient and Permanent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +66,7 @@ class ReceiptIntake:
         self._suppression = suppression
         self._clock = clock
         self._metrics = metrics
+        self.reply_decisions = ReplyDecisions(database, suppression, clock)
 
     async def take(self, adapter: str, statements: Sequence[Statement]) -> TakenReceipts:
         """Keep these receipts and replies, and make the entries that follow from them. Raises Transient: then the
@@ -108,8 +95,10 @@ class ReceiptIntake:
                 messages |= await store.load_messages(tx, {each.message_id for each in new})
             await _settle_unknown(tx, new, messages, now)
             await _release_unsent(tx, new, messages, now)
+            await _keep_undecided(tx, adapter, [each for each in replies if each.receipt.key in new_keys], now)
             await wake_waiting(tx, sorted({each.message_id for each in new if _settles(each)}), now)
         await self.suppress(await self._find_unsuppressed([each.receipt.key for each in known]))
+        await self.reply_decisions.hold([each.receipt.key for each in replies])
         for each in {each.receipt.key: each for each in known if each.receipt.key in new_keys}.values():
             self._record(adapter, each, messages.get(each.receipt.message_id))
         counts = TakenReceipts(len(new_keys), len(known) - len(new_keys), len(statements) - len(known))
@@ -164,13 +153,19 @@ def _entry(row: Row[Any]) -> ProviderEntry:
     Who unsubscribes at the provider wants no more advertising, and on some channels nothing more; after a bounce or a
     complaint nothing is sent there.
     """
-    advertising_alone = (
-        row.suppresses == SuppressionReason.STOP_KEYWORD
-        and not CHANNEL_REGISTRY.declarations[row.channel].stops_everything
-    )
-    classes = (Class.MARKETING.value,) if advertising_alone else None
+    classes = stopped_classes(row.channel) if row.suppresses == SuppressionReason.STOP_KEYWORD else None
     source = f"{row.adapter}: {row.kind}"
     return ProviderEntry(row.customer, row.to_address or None, row.channel, classes, row.suppresses, source, row.at)
+
+
+async def _keep_undecided(tx: Tx, adapter: str, replies: Sequence[NewReceipt], now: Instant) -> None:
+    """Keep new replies that may be a STOP for a person; what a plain STOP or START says needs no decision any more."""
+    near_misses = [each for each in replies if each.receipt.detail == MAYBE_STOP]
+    await undecided_store.insert_undecided(tx, adapter, near_misses, now)
+    for each in replies:
+        if each.suppresses is not None and each.channel and each.reply_from:
+            state: ReplyDecision = "not_stop" if each.suppresses == store.LIFTS else "stop"
+            await undecided_store.close_by_customer(tx, each.channel, each.reply_from, state, now)
 
 
 async def _settle_unknown(tx: Tx, receipts: Sequence[Receipt], messages: dict[str, Row[Any]], now: Instant) -> None:

@@ -17,8 +17,9 @@ from services.kit.db.notifications import FALLBACK_INTERVAL
 from services.kit.errors import Transient
 from services.kit.observability.logs import log_error
 from services.kit.runtime.periodic import wait_for_any
-from services.orchestrator.delivery.receipts import store
+from services.orchestrator.delivery.receipts import store, undecided_store
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
+from services.orchestrator.delivery.receipts.reply_decisions import AT_ONCE
 
 BATCH: Final = 500
 
@@ -51,9 +52,11 @@ class ReceiptRelay:
         """
         async with self._database.read() as tx:
             unpublished, owed = await store.list_unpublished(tx, BATCH), await store.list_owed_entries(tx, BATCH)
+            untold = await undecided_store.list_owed(tx, AT_ONCE)
         await self._publish(unpublished)
-        await self._intake.suppress(owed)
-        return BATCH in (len(unpublished), len(owed))
+        await self._intake.suppress(owed)  # before what follows from decisions: a STOP is there before a hold is lifted
+        await self._intake.reply_decisions.carry_out(untold)
+        return BATCH in (len(unpublished), len(owed)) or len(untold) == AT_ONCE
 
     async def _publish(self, rows: Sequence[Row[Any]]) -> None:
         if not rows:

@@ -41,7 +41,8 @@ Suppresses = SuppressionReason | Literal["lift"]
 
 class NewReceipt(NamedTuple):
     """A receipt of a message that is known here, or a reply from an address that no message is known to have gone to:
-    then `customer` and the message id are empty, and `channel` and `address` are given.
+    then `customer` and the message id are empty, and `channel` and `address` are given. `reply_from`: of every reply,
+    the address that it comes from, which is not kept with the receipt.
     """
 
     receipt: Receipt
@@ -50,6 +51,7 @@ class NewReceipt(NamedTuple):
     text: str | None = None
     channel: str | None = None
     address: str | None = None
+    reply_from: str | None = None
 
 
 async def load_messages(tx: Tx, ids: Collection[str]) -> dict[str, Row[Any]]:
