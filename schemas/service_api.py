@@ -140,7 +140,8 @@ class ErasureProgress(msgspec.Struct, frozen=True):
 
 class ProviderEntry(msgspec.Struct, frozen=True):
     """Why an address must not be written to again, as a provider has said; the customer stands for an address that no
-    entry can name. `classes`: None for all. `at` is in microseconds since 1970, UTC.
+    entry can name. `classes`: None for all. `at` and `expires` are in microseconds since 1970, UTC; an entry without
+    `expires` stays.
     """
 
     customer: str
@@ -150,6 +151,7 @@ class ProviderEntry(msgspec.Struct, frozen=True):
     reason: str
     source: str
     at: Instant
+    expires: Instant | None = None
 
 
 class AddEntriesRequest(msgspec.Struct, frozen=True):

@@ -69,7 +69,9 @@ class Components:
         self.backlog_metrics = BacklogMetrics(registry)
         self.delivery_metrics = DeliveryMetrics(registry, clock, settings.adapter_names)
         self.receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
-        self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics)
+        self.receipt_intake = ReceiptIntake(
+            database, suppression, clock, self.receipt_metrics, settings.bounces
+        )
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)
         self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering)

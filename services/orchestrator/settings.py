@@ -22,6 +22,7 @@ from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.section import Section
 from services.kit.runtime.settings import Seconds, SettingsError
 from services.orchestrator.adapter_settings import RouteSettings, parse_accounts, parse_rates, parse_routes
+from services.orchestrator.bounce_settings import BounceSettings
 from services.orchestrator.mail_settings import MailSettings
 
 REQUIRED_SETTINGS = (
@@ -92,7 +93,7 @@ def _with_extension_sections(base: type[ConnectedServiceSettings]) -> type[Conne
     extensions: list[AdapterDeclaration | ChannelDeclaration] = [*ADAPTER_REGISTRY.declarations.values()]
     extensions += [each for each in CHANNEL_REGISTRY.declarations.values() if each.settings is not NoSettings]
     for extension in extensions:
-        if extension.id in (*base.model_fields, *sections, "dispatch", "adapters", "retention", "mail", "accounts"):
+        if extension.id in (*base.model_fields, *sections, "dispatch", "adapters", "retention", "mail", "bounces", "accounts"):
             raise ExtensionError(f"the extension `{extension.id}` has the name of another section of the settings")
         sections[extension.id] = (extension.settings, extension.settings())
     return create_model("ExtensionSections", __base__=base, __module__=__name__, **sections)
@@ -114,6 +115,7 @@ class OrchestratorSettings(ExtensionSections):
     dispatch: DispatchSettings = DispatchSettings()
     retention: RetentionSettings = RetentionSettings()
     mail: MailSettings = MailSettings()
+    bounces: BounceSettings = BounceSettings()
     adapters: dict[str, Annotated[str, AfterValidator(_check_routes)]] = Field(
         default_factory=lambda: dict(default_adapters(CHANNELS))
     )

@@ -1,4 +1,4 @@
-"""Replies that a person has to decide about."""
+"""Replies that a person has to decide about, and an index of soft bounces."""
 
 from alembic import op
 

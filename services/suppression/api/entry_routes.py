@@ -264,6 +264,8 @@ def _hash_entry(importer: "SuppressionImporter", entry: ProviderEntry) -> Hashed
     if entry.classes is not None:
         scope["classes"] = list(entry.classes)
     rest = {"scope": scope, "reason": entry.reason, "source": entry.source, "at": format_instant(entry.at)}
+    if entry.expires is not None:
+        rest["expires"] = format_instant(entry.expires)
     if entry.address is not None:
         with suppress(DocumentError):
             return importer.parse_row({"address": entry.address, **rest})

@@ -18,7 +18,7 @@ _INSERTED = {
 }
 _OPEN = (
     "SELECT r.seq, r.receipt_key, r.message_id, r.customer, r.adapter, r.kind, r.permanent, r.by_machine, r.detail, "
-    "r.at, r.suppresses, r.published, r.text, COALESCE(m.channel, r.channel) AS channel, m.campaign, m.cls, m.topic, "
+    "r.at, r.received, r.suppresses, r.published, r.text, COALESCE(m.channel, r.channel) AS channel, m.campaign, m.cls, m.topic, "
     "COALESCE(m.to_address, r.address) AS to_address "
     "FROM receipt r LEFT JOIN message m ON m.message_id = r.message_id "
     "WHERE (m.message_id IS NOT NULL OR r.address IS NOT NULL)"
@@ -31,7 +31,7 @@ LAST_MESSAGE: Final = (
 )
 """The channel stands in the statement itself, or the partial index (migration 0026) would not be used."""
 LIFTS: Final[Literal["lift"]] = "lift"
-"""What `suppresses` says of a reply that takes back the entry of an earlier one."""
+"""What `suppresses` says of a reply, or of an arrival, that takes back the entry of earlier ones."""
 RECEIPTS_TAKEN: Final = "receipts_taken"
 """Notified when receipts were kept that have to be published."""
 
@@ -59,7 +59,7 @@ async def load_messages(tx: Tx, ids: Collection[str]) -> dict[str, Row[Any]]:
     if not ids:
         return {}
     rows = await tx.rows(
-        "SELECT message_id, customer, channel, cls, state, attempts, adapter, closed_at "
+        "SELECT message_id, customer, channel, cls, state, attempts, adapter, closed_at, address_hash "
         f"FROM tracked_message WHERE event_source <> :erased AND {tx.in_list('message_id', 'ids')}",
         erased=ERASED_SOURCE,
         ids=tx.list_parameter(sorted(ids)),
@@ -95,6 +95,15 @@ async def insert_receipts(tx: Tx, adapter: str, new: Sequence[NewReceipt], now: 
         **tx.bind_table_parameter("r", _INSERTED, rows),
     )
     return {key for (key,) in inserted}
+
+
+async def note_consequence(tx: Tx, key: str, suppresses: Suppresses) -> None:
+    """Note that a receipt leads to an entry, or takes one back, unless it leads to one anyway."""
+    await tx.execute(
+        "UPDATE receipt SET suppresses = :suppresses WHERE receipt_key = :key AND suppresses IS NULL",
+        suppresses=suppresses,
+        key=key,
+    )
 
 
 async def find_told(tx: Tx, ids: Collection[str]) -> set[str]:

@@ -69,6 +69,7 @@ RECEIPT_TABLES: dict[str, Columns] = {"receipt": _receipt}
 OUTCOME_TABLES: dict[str, Columns] = {"undecided_reply": _undecided_reply}
 """Tables of step 0029."""
 OUTCOME_INDEXES: Final = (
+    "CREATE INDEX receipt_soft_bounce ON receipt (customer, at) WHERE kind = 'bounced' AND permanent = 0",
     "CREATE INDEX undecided_reply_open ON undecided_reply (seq) WHERE state = 'undecided'",
     "CREATE INDEX undecided_reply_owes ON undecided_reply (seq) WHERE owes IS NOT NULL",
     "CREATE INDEX undecided_reply_customer ON undecided_reply (customer)",

@@ -14,6 +14,7 @@ UNDECIDED_REPLY: Final = "undecided_reply"
 
 _REASONS: Final = {
     SuppressionReason.HARD_BOUNCE: "the address bounced",
+    SuppressionReason.SOFT_BOUNCES: "messages to the address have bounced in a row",
     SuppressionReason.SPAM_COMPLAINT: "the customer reported spam",
     SuppressionReason.STOP_KEYWORD: "the customer told us to stop",
     SuppressionReason.UNDECIDED_REPLY: "the customer may have told us to stop",
