@@ -22,6 +22,7 @@ from services.orchestrator.decisions.metrics import BacklogMetrics, DecisionMetr
 from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.adapters.registry import build_adapters
+from services.orchestrator.delivery.channels.completion import ContentCompleter
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.metrics import DeliveryMetrics
@@ -74,7 +75,10 @@ class Components:
         )
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)
-        self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering)
+        self.completer = ContentCompleter(settings)
+        self.renderer = Renderer(
+            self.snapshot, self.links, self.decision_metrics.record_rendering, self.completer
+        )
         self.evaluator = Evaluator(
             database,
             self.snapshot,
@@ -83,7 +87,9 @@ class Components:
             topics,
             self.adapters.gives_receipts,
         )
-        self.shadow = ShadowRecorder(Renderer(self.snapshot, self.links).render_message, ShadowMetrics(registry))
+        self.shadow = ShadowRecorder(
+            Renderer(self.snapshot, self.links, completer=self.completer).render_message, ShadowMetrics(registry)
+        )
         self.decided_signal = WakeSignal()
         """Wakes requests that wait for the decisions on an event."""
         self.address_key = address_key

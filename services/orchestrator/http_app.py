@@ -39,7 +39,7 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
             components.snapshot,
             components.facts_reader,
             clock,
-            explanation_renderer(components.snapshot, components.links),
+            explanation_renderer(components.snapshot, components.links, components.completer),
         ),
         letters=components.letters,
         sessions=SessionStore(database, clock, path="/console", secure=settings.web.public_url.startswith("https:")),
