@@ -61,6 +61,10 @@ class AdapterDeclaration:
     """Whether its module `receipts` has a function `read_receipts(settings, request)`, for what the provider tells
     later about messages: `POST /v1/receipts/<id>`.
     """
+    tells_arrival: bool = True
+    """With receipts: whether they also say what has arrived. Otherwise what the provider has taken counts as arrived,
+    until it says that it has not.
+    """
     receipt_answer: tuple[str, str] | None = None
     """Media type and body of the answer 200 to a request with receipts, where the provider takes the body for an
     instruction; None for the counts as JSON.
@@ -75,9 +79,9 @@ ADAPTER_REGISTRY: Final = ExtensionRegistry(AdapterDeclaration, "services.orches
 
 
 def gives_receipts(adapter: str | None) -> bool:
-    """Whether the provider behind an adapter tells later what became of messages. One that is not known here may."""
+    """Whether the provider behind an adapter tells later what has arrived. One that is not known here may."""
     declaration = ADAPTER_REGISTRY.declarations.get(adapter or "")
-    return declaration is None or declaration.has_receipts
+    return declaration is None or (declaration.has_receipts and declaration.tells_arrival)
 
 
 def default_adapters(channels: Iterable[str]) -> Mapping[str, str]:
