@@ -18,8 +18,8 @@ _INSERTED = {
 }
 _OPEN = (
     "SELECT r.seq, r.receipt_key, r.message_id, r.customer, r.adapter, r.kind, r.permanent, r.by_machine, r.detail, "
-    "r.at, r.received, r.suppresses, r.published, r.text, COALESCE(m.channel, r.channel) AS channel, m.campaign, m.cls, m.topic, "
-    "COALESCE(m.to_address, r.address) AS to_address "
+    "r.at, r.received, r.suppresses, r.published, r.text, COALESCE(m.channel, r.channel) AS channel, "
+    "m.campaign, m.cls, m.topic, COALESCE(m.to_address, r.address) AS to_address "
     "FROM receipt r LEFT JOIN message m ON m.message_id = r.message_id "
     "WHERE (m.message_id IS NOT NULL OR r.address IS NOT NULL)"
 )
@@ -32,6 +32,8 @@ LAST_MESSAGE: Final = (
 """The channel stands in the statement itself, or the partial index (migration 0026) would not be used."""
 LIFTS: Final[Literal["lift"]] = "lift"
 """What `suppresses` says of a reply, or of an arrival, that takes back the entry of earlier ones."""
+OF_HANDOVER: Final = "handover:"
+"""Beginning of the keys of what a provider has said at once, when a message was handed over."""
 RECEIPTS_TAKEN: Final = "receipts_taken"
 """Notified when receipts were kept that have to be published."""
 
