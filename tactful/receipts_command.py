@@ -27,7 +27,7 @@ def group() -> None:
 
 @app.command("mail")
 def take_mail(
-    adapter: Annotated[str, typer.Option(help="The name of the adapter that has sent the mails.")] = "smtp",
+    adapter: Annotated[str, typer.Argument(help="The name of the adapter that has sent the mails.")],
     recipient: Annotated[
         str | None, typer.Option(help="The address that the mail went to, where its headers do not show it.")
     ] = None,

@@ -31,9 +31,7 @@ from services.orchestrator.delivery import adapters_api
 from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
-from services.orchestrator.delivery.channels.completion import ContentCompleter
 from services.orchestrator.delivery.channels.content_work import check_content
-from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.receipts import api as receipts_api
 from services.orchestrator.delivery.receipts import replies_api
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
@@ -75,11 +73,9 @@ def orchestrator_routes(
     adapters: Adapters,
     receipt_intake: ReceiptIntake,
     receipt_metrics: ReceiptMetrics,
-    region: str | None = None,
     ingest_metrics: IngestMetrics | None = None,
 ) -> list[APIRouter]:
     """Builds the routers, one for each kind of resource."""
-    completer = ContentCompleter(settings)
     return [
         campaigns_api.campaign_routes(database, clock, with_confirmations(check_content, settings.silent_adapters())),
         policy_api.policy_routes(database, clock, topics, situations),
@@ -89,7 +85,7 @@ def orchestrator_routes(
         access_api.key_routes(database, clock),
         events_api.event_routes(
             event_intake.EventLog(
-                *(bus, topic, database, decided_signal, snapshot, erased, signature, region, ingest_metrics)
+                *(bus, topic, database, decided_signal, snapshot, erased, signature, settings.region, ingest_metrics)
             ),
             clock,
         ),
@@ -101,13 +97,11 @@ def orchestrator_routes(
         replies_api.reply_routes(database, receipt_intake.reply_decisions),
         contacts_api.contact_routes(database),
         explain_api.why_routes(
-            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, completer))
+            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, settings))
         ),
         timeline_api.timeline_routes(database, snapshot, facts_reader, clock),
         preview_api.preview_routes(
-            preview_api.Previewer(
-                database, snapshot, facts_reader, link_builder, CostEstimator(settings), clock, completer
-            )
+            preview_api.Previewer(database, snapshot, facts_reader, link_builder, settings, clock)
         ),
         internal_api.internal_routes(database, ring),
         dead_letters_api.dead_letter_api(database, letters, clock),

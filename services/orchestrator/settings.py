@@ -93,7 +93,16 @@ def _with_extension_sections(base: type[ConnectedServiceSettings]) -> type[Conne
     extensions: list[AdapterDeclaration | ChannelDeclaration] = [*ADAPTER_REGISTRY.declarations.values()]
     extensions += [each for each in CHANNEL_REGISTRY.declarations.values() if each.settings is not NoSettings]
     for extension in extensions:
-        if extension.id in (*base.model_fields, *sections, "dispatch", "adapters", "retention", "mail", "bounces", "accounts"):
+        if extension.id in (
+            *base.model_fields,
+            *sections,
+            "dispatch",
+            "adapters",
+            "retention",
+            "mail",
+            "bounces",
+            "accounts",
+        ):
             raise ExtensionError(f"the extension `{extension.id}` has the name of another section of the settings")
         sections[extension.id] = (extension.settings, extension.settings())
     return create_model("ExtensionSections", __base__=base, __module__=__name__, **sections)

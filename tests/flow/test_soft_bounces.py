@@ -12,11 +12,11 @@ import pytest
 from schemas.times import DAY, MINUTE, format_instant
 from services.development.all_services import SERVICE_NAMES
 from services.orchestrator.bounce_settings import BounceSettings
+from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
 from tests.flow.test_receipts import entries, say, sent, statement
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
 from tests.support.webhook_receiver import SECRET
-from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
 
 pytestmark = pytest.mark.wired
 
@@ -64,7 +64,7 @@ async def reasons(product: Live) -> list[str]:
 
 
 async def outcome(product: Live, name: str, kind: str = "offer") -> str:
-    (decision,) = (await product.send(event(f"shop.{kind}", name)))["decisions"]
+    (decision,) = (await product.send(event(f"shop.{kind}", name, time=product.clock.now())))["decisions"]
     return str(decision["outcome"])
 
 
@@ -162,8 +162,8 @@ async def test_no_table_of_receipts_has_an_address_of_them(product: Live) -> Non
 
 @pytest.mark.parametrize(("limit", "found"), [(0, []), (1, ["soft_bounces"])])
 async def test_the_limit_is_a_setting(tmp_path: Path, limit: int, found: list[str]) -> None:
-    settings = {"webhook": WebhookSettings(secret=SECRET), "bounces": BounceSettings(limit=limit)}
-    async with live(tmp_path, MONDAY, **settings) as product:
+    bounces = BounceSettings(limit=limit)
+    async with live(tmp_path, MONDAY, webhook=WebhookSettings(secret=SECRET), bounces=bounces) as product:
         await started(product)
         message_id = await sent(product)
         await say(product, soft(message_id, -1))

@@ -14,7 +14,6 @@ from services.orchestrator.access import api_keys
 from services.orchestrator.delivery.receipts.undecided_gauges import undecided_check
 from tests.flow.test_receipts import entries
 from tests.flow.test_replies import (
-    NUMBER,
     OTHER_NUMBER,
     UnreachableList,
     by_sms,
@@ -57,7 +56,8 @@ async def held(product: Live, text: str = "please stop", sid: str = "1") -> tupl
 
 async def test_while_nobody_has_decided_only_transactional_messages_go(product: Live) -> None:
     await product.campaign({**by_sms("account"), "class": "transactional", "intent": "inform", "topic": "account"})
-    await product.campaign({**by_sms("tips"), "class": "service", "topic": "tips"})
+    tips = {**by_sms("tips"), "class": "service"}
+    await product.campaign({name: value for name, value in tips.items() if name != "topic"})
     id, message_id = await held(product)
     (entry,) = await entries(product)
     assert (entry["reason"], entry["source"]) == ("undecided_reply", f"twilio: reply {id}")
@@ -104,6 +104,7 @@ async def test_a_decision_is_made_once(product: Live) -> None:
     assert (other.status_code, other.json()["code"]) == (409, "decided_otherwise")
     assert "admin" in other.json()["detail"]
     assert (await decide(product, 999, "stop")).status_code == 404
+    assert (await decide(product, 2**70, "stop")).status_code == 422
     assert (await decide(product, id, "perhaps")).status_code == 422
     assert len(await entries(product)) == 1
 

@@ -143,9 +143,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "MessageWithAttempts": "attempts decisions delivery receipts",
     "ReceiptCounts": ALL,
     "ReceiptFields": "kind permanent by_machine detail adapter at received",
-    "ReplyFields": (
-        "id customer channel adapter message_id hidden at received state decided_by decided_at"
-    ),
+    "ReplyFields": ("id customer channel adapter message_id hidden at received state decided_by decided_at"),
     "RouteFields": ALL,
     "NewKey": "id name role expires sources",
     "NotTriggered": "campaign words",

@@ -39,13 +39,14 @@ from services.orchestrator.campaigns.stored_documents import compile_version
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.erasure_intake import is_erased
 from services.orchestrator.decisions.facts_reader import FactsReader
-from services.orchestrator.delivery.channels.completion import NOTHING_TO_ADD, ContentCompleter
+from services.orchestrator.delivery.channels.completion import ContentCompleter
 from services.orchestrator.delivery.channels.content_work import check_content, render_all
 from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.seen_names.findings import add_seen_names
+from services.orchestrator.settings import OrchestratorSettings
 from services.template import RenderError
 
 CUSTOMER_DATA = "customers:read"
@@ -130,12 +131,11 @@ class Previewer:
         snapshot: CatalogueSnapshot,
         facts_reader: FactsReader,
         links: LinkBuilder,
-        costs: CostEstimator,
+        settings: OrchestratorSettings,
         clock: Clock,
-        completer: ContentCompleter = NOTHING_TO_ADD,
     ) -> None:
-        self._completer = completer
-        self._costs = costs
+        self._completer = ContentCompleter(settings)
+        self._costs = CostEstimator(settings)
         self._database = database
         self._snapshot = snapshot
         self._facts_reader = facts_reader

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, NamedTuple, get_args
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from schemas.facts import Preference
@@ -70,13 +70,15 @@ def replies_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIR
             state=state,
             state_words=STATE_WORDS,
             tabs=[(each, link(PATH, state=each)) for each in TABS],
-            undecided=size.count,
+            undecided=size.waiting,
             sees=sees,
             more=following and link(PATH, state=state, after=following),
         )  # fmt: skip
 
     @routes.post(PATH + "/{id}")
-    async def submit_decision(request: Request, id: int, principal: Principal = requires(DECIDE)) -> Response:
+    async def submit_decision(
+        request: Request, id: Annotated[int, Path(ge=1, le=2**63 - 1)], principal: Principal = requires(DECIDE)
+    ) -> Response:
         fields = await read_form(request)
         decision: ReplyDecision | None = next(
             (each for each in get_args(ReplyDecision) if each == fields.get("decision")), None

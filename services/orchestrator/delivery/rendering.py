@@ -12,6 +12,7 @@ from services.orchestrator.delivery.channels.content import CompiledContent as C
 from services.orchestrator.delivery.channels.content import compile_content
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
+from services.orchestrator.settings import OrchestratorSettings
 from services.template import RenderError
 
 LinkBuilder = Callable[[str, str | None, str], Mapping[str, str]]
@@ -91,9 +92,11 @@ class _OneContent:
 
 
 def explanation_renderer(
-    running: ContentSource, links: LinkBuilder, completer: ContentCompleter = NOTHING_TO_ADD
+    running: ContentSource, links: LinkBuilder, settings: OrchestratorSettings | None = None
 ) -> Callable[[PlannedMessage, Facts, Instant], Message]:
     """Renders for explanations: as live messages are rendered, also drafts and versions that do not run any more."""
+
+    completer = ContentCompleter(settings)
 
     def render_message(planned: PlannedMessage, facts: Facts, now: Instant) -> Message:
         campaign, contents = planned.triggered.campaign, running

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-
+from schemas.address_kinds import find_country
 from schemas.message import Message
 from services.orchestrator.adapter_settings import RouteSettings
 

@@ -187,7 +187,8 @@ async def test_replies_go_once_they_were_decided_long_ago(database: Database) ->
         for name, (state, decided_at) in replies.items():
             await tx.execute(
                 "INSERT INTO undecided_reply (receipt_key, message_id, customer, adapter, channel, at, received, "
-                "held_from, state, decided_at) VALUES (:name, 'm', 'c', 'twilio', 'sms', :old, :old, :old, :state, :at)",
+                "held_from, state, decided_at) VALUES (:name, 'm', 'c', 'twilio', 'sms', :old, :old, :old, :state, "
+                ":at)",
                 name=name,
                 old=OLD,
                 state=state,

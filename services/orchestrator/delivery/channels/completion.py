@@ -24,9 +24,7 @@ class ContentCompleter:
         function = self._functions.get(channel)
         if function is None or self._settings is None:
             return content
-        completed: dict[str, str] = function(
-            getattr(self._settings, channel), content, cls, to, self._settings.region
-        )
+        completed: dict[str, str] = function(getattr(self._settings, channel), content, cls, to, self._settings.region)
         return completed
 
 

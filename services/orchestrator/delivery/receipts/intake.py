@@ -107,10 +107,12 @@ class ReceiptIntake:
             await _settle_unknown(tx, new, messages, now)
             await _release_unsent(tx, new, messages, now)
             await self._soft_bounces.count(tx, new, messages, now)
-            await _keep_undecided(tx, adapter, [each for each in replies if each.receipt.key in new_keys], now)
+            settled = await _keep_undecided(
+                tx, adapter, [each for each in replies if each.receipt.key in new_keys], now
+            )
             await wake_waiting(tx, sorted({each.message_id for each in new if _settles(each)}), now)
         await self.suppress(await self._find_unsuppressed([each.receipt.key for each in known]))
-        await self.reply_decisions.hold([each.receipt.key for each in replies])
+        await self.reply_decisions.hold([*settled, *(each.receipt.key for each in replies)])
         for each in {each.receipt.key: each for each in known if each.receipt.key in new_keys}.values():
             self._record(adapter, each, messages.get(each.receipt.message_id))
         counts = TakenReceipts(len(new_keys), len(known) - len(new_keys), len(statements) - len(known))
@@ -148,7 +150,9 @@ class ReceiptIntake:
                     if lifts is None:
                         await self._suppression.add_entries([self._entry(row) for row in portion], added_by)
                     else:
-                        await self._suppression.lift_entries([*map(_lift, filter(_has_address, portion))], lifts, added_by)
+                        await self._suppression.lift_entries(
+                            [*map(_lift, filter(_has_address, portion))], lifts, added_by
+                        )
                 except Permanent as error:
                     raise EntriesRefused(f"entries are refused: {error.detail}", retry_after=5.0) from error
                 async with self._database.write() as tx:
@@ -188,14 +192,18 @@ def _lift(row: Row[Any]) -> AddressLift:
     return AddressLift(row.to_address, row.channel, row.at if is_start else max(row.at, row.received))
 
 
-async def _keep_undecided(tx: Tx, adapter: str, replies: Sequence[NewReceipt], now: Instant) -> None:
-    """Keep new replies that may be a STOP for a person; what a plain STOP or START says needs no decision any more."""
+async def _keep_undecided(tx: Tx, adapter: str, replies: Sequence[NewReceipt], now: Instant) -> list[str]:
+    """Keep new replies that may be a STOP for a person; what a plain STOP or START says needs no decision any more.
+    Returns the keys of what was decided so.
+    """
     near_misses = [each for each in replies if each.receipt.detail == MAYBE_STOP]
     await undecided_store.insert_undecided(tx, adapter, near_misses, now)
+    settled: list[str] = []
     for each in replies:
         if each.suppresses is not None and each.channel and each.reply_from:
             state: ReplyDecision = "not_stop" if each.suppresses == store.LIFTS else "stop"
-            await undecided_store.close_by_customer(tx, each.channel, each.reply_from, state, now)
+            settled += await undecided_store.close_by_customer(tx, each.channel, each.reply_from, state, now)
+    return settled
 
 
 async def _settle_unknown(tx: Tx, receipts: Sequence[Receipt], messages: dict[str, Row[Any]], now: Instant) -> None:

@@ -43,7 +43,7 @@ class ReceiptMetrics:
 
     def set_undecided(self, size: UndecidedSize) -> None:
         """Set how many replies wait for a person, and since when."""
-        self._undecided().set(size.count)
+        self._undecided().set(size.waiting)
         self._oldest_undecided().set(size.oldest / SECOND)
 
     def record_new(self, adapter: str, channel: str, kind: str, delay: float | None) -> None:

@@ -1,8 +1,8 @@
 """`/v1/replies`: what customers answer that may ask to stop, and what people decide about it."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from typing_extensions import TypedDict
 
 from schemas.fields import Document
@@ -76,9 +76,9 @@ def reply_routes(database: Database, decisions: ReplyDecisions) -> APIRouter:
         **answers({200: ReplyFields}, errors.NotFound, DecidedOtherwise),
     )
     async def decide(
-        id: int,
+        id: Annotated[int, Path(ge=1, le=2**63 - 1)],
         principal: Principal = requires(DECIDE, shows_more=CUSTOMER_DATA),
-        wanted: ReplyDecided = document_body(ReplyDecided, examples={"a stop": {"decision": "stop"}}),
+        wanted: ReplyDecided = document_body(ReplyDecided),
     ) -> dict[str, Any]:
         return reply_document(await decisions.decide(id, wanted.decision, principal.name), principal)
 

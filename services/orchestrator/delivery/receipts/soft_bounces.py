@@ -70,9 +70,7 @@ def _key_of(message: Row[Any]) -> _AddressKey | None:
     return _AddressKey(message.customer, message.channel, message.address_hash) if message.address_hash else None
 
 
-async def _list_bouncing(
-    tx: Tx, customers: set[str], since: Instant
-) -> dict[_AddressKey, dict[str, Instant]]:
+async def _list_bouncing(tx: Tx, customers: set[str], since: Instant) -> dict[_AddressKey, dict[str, Instant]]:
     """By address: the messages that have bounced softly since then, and when each did so last."""
     if not customers:
         return {}

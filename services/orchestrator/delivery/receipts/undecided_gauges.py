@@ -9,8 +9,8 @@ from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 def undecided_check(database: Database, metrics: ReceiptMetrics) -> PeriodicCheck:
     """Sets the gauges of undecided replies."""
 
-    async def check() -> None:
+    async def set_gauges() -> None:
         async with database.read() as tx:
             metrics.set_undecided(await undecided_store.measure_undecided(tx))
 
-    return check
+    return set_gauges

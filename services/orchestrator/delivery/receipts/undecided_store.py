@@ -29,7 +29,7 @@ _CLOSED: Final = "text = NULL, state = :state, decided_by = :by, decided_at = :n
 class UndecidedSize(NamedTuple):
     """How many replies nobody has decided about, and when the oldest of them was received; 0 if there is none."""
 
-    count: int
+    waiting: int
     oldest: Instant
 
 
@@ -49,23 +49,25 @@ async def insert_undecided(tx: Tx, adapter: str, replies: Sequence[NewReceipt], 
 
 
 def _held_from(key: str, now: Instant) -> Instant:
-    """An instant of the last second, another one for each reply: by it the entry is told from those of other replies."""
+    """An instant of the last second, another one for each reply: it tells the entry from those of other replies."""
     return now - int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) % SECOND
 
 
-async def close_by_customer(
-    tx: Tx, channel: str, address: str, state: ReplyDecision, now: Instant
-) -> None:
-    """The customer has said plainly what they want: what they had said before needs no decision any more."""
-    await tx.execute(
+async def close_by_customer(tx: Tx, channel: str, address: str, state: ReplyDecision, now: Instant) -> list[str]:
+    """The customer has said plainly what they want: what they had said before needs no decision any more. Returns the
+    keys of these replies.
+    """
+    closed = await tx.tuples(
         f"UPDATE undecided_reply SET {_CLOSED}, owes = 'lift' "
-        "WHERE state = 'undecided' AND channel = :channel AND address = :address AND received <= :now",
+        "WHERE state = 'undecided' AND channel = :channel AND address = :address AND received <= :now "
+        "RETURNING receipt_key",
         state=state,
         by=BY_THE_CUSTOMER,
         now=now,
         channel=channel,
         address=address,
     )
+    return [key for (key,) in closed]
 
 
 async def list_replies(tx: Tx, state: ReplyState | None, after: int, limit: int) -> Sequence[Row[Any]]:

@@ -112,9 +112,7 @@ class SmtpAdapter:
 
     async def _send(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
         try:
-            envelope = create_envelope(
-                message, self._mail, self._return_path, self._clock.now(), self._bounce_secret
-            )
+            envelope = create_envelope(message, self._mail, self._return_path, self._clock.now(), self._bounce_secret)
         except NoSender as error:
             return HandoverResult(message.id, "retry", detail=str(error), fault="account")
         except UnwritableAddress:

@@ -52,7 +52,9 @@ class SmtpSettings(Section):
             if getattr(self, given) is not None and getattr(self, missing) is None:
                 raise FieldError(given, f"needs TACTFUL_SMTP__{missing.upper()}")
         if self.bounce_secret is not None and len((self.return_path or "").rpartition("@")[0]) not in range(1, 11):
-            raise FieldError("bounce_secret", "needs TACTFUL_SMTP__RETURN_PATH, with at most 10 characters before the @")
+            raise FieldError(
+                "bounce_secret", "needs TACTFUL_SMTP__RETURN_PATH, with at most 10 characters before the @"
+            )
         if self.security == "none" and self.ca_file is not None:
             raise FieldError("ca_file", "has no effect with TACTFUL_SMTP__SECURITY=none: set starttls or tls")
         return self
@@ -62,7 +64,9 @@ def _check_server_settings(settings: SmtpSettings) -> SettingsCheck:
     if settings.host is None:
         return SettingsCheck("smtp without a server", "set TACTFUL_SMTP__HOST")
     login = "with a login" if settings.user is not None else "without a login"
-    bounces = "" if settings.bounce_secret is not None else "; bounces are not read: TACTFUL_SMTP__BOUNCE_SECRET is not set"
+    bounces = (
+        "" if settings.bounce_secret is not None else "; bounces are not read: TACTFUL_SMTP__BOUNCE_SECRET is not set"
+    )
     return SettingsCheck(f"smtp to {settings.host}:{settings.server_port}, {settings.security}, {login}{bounces}")
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.message import Message
 from schemas.times import Instant
-from services.orchestrator.delivery.adapters.smtp.signed_path import TOKEN_HEADER, sign_id, sign_return_path
+from services.orchestrator.delivery.adapters.smtp.signed_path import SIGNED_HEADER, sign_id, sign_return_path
 from services.orchestrator.delivery.channels.email.mail import NoSender, compose_mail, to_ascii_address, to_mime
 from services.orchestrator.mail_settings import MailSettings
 
@@ -41,7 +41,7 @@ def create_envelope(
     if secret is not None and return_path is not None:
         return_path = sign_return_path(secret, return_path, message.id)
         if (token := sign_id(secret, "bounce", message.id)) is not None:
-            composed = msgspec.structs.replace(composed, headers={**composed.headers, TOKEN_HEADER: token})
+            composed = msgspec.structs.replace(composed, headers={**composed.headers, SIGNED_HEADER: token})
     try:
         sender = encode_address(return_path or composed.sender.addr_spec)
     except UnwritableAddress:

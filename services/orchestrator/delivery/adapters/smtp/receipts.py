@@ -13,6 +13,7 @@ from email.message import Message as ParsedMail
 from email.parser import BytesParser
 from email.policy import compat32
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Final
 
 from schemas.receipt import Statement
@@ -97,9 +98,9 @@ def _statement(
 def _read_status(mail: ParsedMail) -> Iterator[tuple[str, str, Sequence[ReceiptMeaning]]]:
     """Action, status and meaning for each recipient. What is only delayed may still arrive."""
     for part in _parts(mail):
-        if part.get_content_type() != "message/delivery-status" or not part.is_multipart():
+        if part.get_content_type() != "message/delivery-status":
             continue
-        for block in part.get_payload()[1 : 1 + MAX_RECIPIENTS]:
+        for block in islice(_parts(part), 1, 1 + MAX_RECIPIENTS):
             action, status, said = (_field(block, name) for name in ("Action", "Status", "Diagnostic-Code"))
             action = action.lower()
             found = _STATUS.search(status)
@@ -125,8 +126,8 @@ def _bounce(status: str, said: str) -> Sequence[ReceiptMeaning]:
 def _read_feedback(mail: ParsedMail) -> Iterator[tuple[str, Sequence[ReceiptMeaning]]]:
     for part in _parts(mail):
         if part.get_content_type() == "message/feedback-report":
-            fields = part.get_payload(0) if part.is_multipart() else part
-            text = fields.as_string() if fields is not part else str(part.get_payload())
+            inner = next(_parts(part), None)
+            text = str(part.get_payload()) if inner is None else inner.as_string()
             found = re.search(r"^feedback-type:[ \t]*([a-z-]{1,40})", text, re.ASCII | re.IGNORECASE | re.MULTILINE)
             feedback = found[1].lower() if found is not None else ""
             yield feedback, FEEDBACK_TYPES.get(feedback, COMPLAINED)

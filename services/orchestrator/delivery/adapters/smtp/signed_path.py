@@ -15,7 +15,7 @@ Purpose = Literal["bounce", "unsubscribe"]
 """A token for one purpose is none for another."""
 MAX_LOCAL: Final = 10
 """Characters before the + of a return path: with the longest token they are the 64 that may stand before an @."""
-TOKEN_HEADER: Final = "X-Tactful-Token"
+SIGNED_HEADER: Final = "X-Tactful-Token"
 """The token of the return path again: reports of abuse quote headers, but not always the return path."""
 _MAX_ID: Final = 36
 _MAX_CANDIDATES: Final = 200

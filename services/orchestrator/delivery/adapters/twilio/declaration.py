@@ -49,7 +49,7 @@ DECLARATION: Final = AdapterDeclaration(
     sample=(
         "The adapter twilio (docs/adapters/twilio.md): the account, its auth token as KEY (or an API key: KEY_SID, its",
         "secret as KEY, and AUTH_TOKEN for the receipts), a sender or a messaging service or both, and the public",
-        "https://HOST/v1/receipts/twilio of this installation. SENDERS: JSON, other senders by class, by country, or both:",
+        "https://HOST/v1/receipts/twilio of this installation. SENDERS: JSON, other senders by class, country or both:",
         '{"US": "+15017122661", "marketing": "Shop News", "marketing/DE": "Shop"}.',
     ),
     check=_check_twilio,

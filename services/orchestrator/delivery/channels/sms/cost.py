@@ -22,4 +22,3 @@ def estimate_cost(
         return None
     count = len(split_sms(content.get("text", "")).texts)
     return MessageCost(price * count, table.currency, f"{count_in_words(count)} to {country or 'other countries'}")
-

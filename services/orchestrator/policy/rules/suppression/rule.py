@@ -19,8 +19,8 @@ from services.orchestrator.policy.verdicts import allow, defer, deny
 _ALLOW = (allow(ID),)
 _PROVISIONAL: Final = SuppressionReason.UNDECIDED_REPLY.value
 LOOK_AGAIN: Final = 4 * HOUR
-"""After which a parked message is evaluated anyway: the decision wakes the messages of the customer who has replied, and
-others may have the same address.
+"""After which a parked message is evaluated anyway: the decision wakes the messages of the customer who has replied,
+and others may have the same address.
 """
 
 
@@ -31,7 +31,7 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     live = facts.live_suppressions(candidate.attributes, t, candidate.clock_tolerance)
     usable = facts.usable_address_indexes(candidate.channel, candidate.attributes.cls) if live else ()
     final = [entry for entry in live if entry.reason != _PROVISIONAL]
-    if (refusal := _refuse(final, usable)) is not None:
+    if (refusal := _find_refusal(final, usable)) is not None:
         return (refusal,)
     if len(live) > len(final) and _covers(live, usable):
         return (defer(ID, UNDECIDED_REPLY, None, None),)
@@ -43,7 +43,7 @@ def list_wait_causes(verdict: Verdict, candidate: Candidate, facts: Facts, t: In
     return (SituationCause(UNDECIDED_REPLY, candidate.channel, t + LOOK_AGAIN),)
 
 
-def _refuse(live: Sequence[SuppressionEntry], usable: Sequence[int]) -> Verdict | None:
+def _find_refusal(live: Sequence[SuppressionEntry], usable: Sequence[int]) -> Verdict | None:
     customer_entries = [entry for entry in live if entry.address is None]
     if customer_entries:
         return _deny(customer_entries, _last_expiry(customer_entries), "customer")
