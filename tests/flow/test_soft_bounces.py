@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -86,6 +87,12 @@ async def test_three_in_a_row_let_the_address_rest_for_a_time(product: Live) -> 
     assert await outcome(product, "e-6", "account") == "send"
     await product.at(MONDAY + 31 * DAY)
     assert await outcome(product, "e-7") == "send"
+
+
+async def test_bounces_that_are_told_at_the_same_time_are_all_counted(product: Live) -> None:
+    one, two, three, _ = await four(product)
+    await asyncio.gather(*(say(product, soft(id, place)) for place, id in enumerate((one, two, three), 1)))
+    assert await reasons(product) == ["soft_bounces"]
 
 
 async def test_what_arrives_in_between_begins_the_count_anew(product: Live) -> None:

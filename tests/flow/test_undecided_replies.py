@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
 
 from schemas.roles import Role
+from schemas.service_api import ProviderEntry
 from schemas.times import HOUR, MINUTE
 from services.orchestrator.access import api_keys
+from services.orchestrator.delivery.receipts import undecided_store
 from services.orchestrator.delivery.receipts.undecided_gauges import undecided_check
 from tests.flow.test_receipts import entries
 from tests.flow.test_replies import (
@@ -181,6 +184,38 @@ async def test_the_provider_is_answered_only_once_it_is_held(product: Live) -> N
     neighbour.is_down = False
     assert (await reply(product, "please stop")).status_code == 200
     assert [entry["reason"] for entry in await entries(product)] == ["undecided_reply"]
+
+
+class SlowList(UnreachableList):
+    """The do-not-contact list that takes the first entry only when it is let."""
+
+    def __init__(self, reached: Any) -> None:
+        super().__init__(reached)
+        self.is_down = False
+        self.begun, self.let = asyncio.Event(), asyncio.Event()
+
+    async def add_entries(self, new: Sequence[ProviderEntry], added_by: str) -> None:
+        if not self.begun.is_set():
+            self.begun.set()
+            await self.let.wait()
+        await super().add_entries(new, added_by)
+
+
+async def test_an_entry_that_comes_after_the_decision_does_not_stay(product: Live) -> None:
+    await sent(product)
+    components = product.together.orchestrator.components
+    decisions = components.receipt_intake.reply_decisions
+    decisions._suppression = UnreachableList(components.suppression)
+    await reply(product, "please stop")
+    async with product.database.read() as tx:
+        (row,) = await undecided_store.list_owed(tx, 10)
+    decisions._suppression = slow = SlowList(components.suppression)
+    late = asyncio.create_task(decisions.carry_out([row]))
+    await slow.begun.wait()
+    assert (await decide(product, row.seq, "not_stop")).status_code == 200
+    slow.let.set()
+    await late
+    assert await entries(product) == []
 
 
 async def test_who_may_not_see_customers_data_sees_no_text_and_only_some_decide(product: Live) -> None:
