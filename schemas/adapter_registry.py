@@ -65,6 +65,10 @@ class AdapterDeclaration:
     """
     receipts_need: tuple[str, ...] = ()
     """The settings without which no receipt comes, or nobody can prove who has sent it."""
+    tells_arrival: bool = True
+    """With receipts: whether they also say what has arrived. Otherwise what the provider has taken counts as arrived,
+    until it says that it has not.
+    """
     receipt_answer: tuple[str, str] | None = None
     """Media type and body of the answer 200 to a request with receipts, where the provider takes the body for an
     instruction; None for the counts as JSON.

@@ -143,6 +143,23 @@ def _may_be_reached(number: PhoneNumber) -> bool:
     return mobile == ValidationResult.IS_POSSIBLE or phonenumbers.is_valid_number(number)
 
 
+def find_country(address: str) -> str | None:
+    """The country (ISO 3166, two letters) of a telephone number in international form; None for other addresses.
+
+    Of a range that the metadata do not know, it is the main one of those that share the code: the United States for +1.
+    """
+    if not address.startswith("+"):
+        return None
+    try:
+        number = phonenumbers.parse(address)
+    except NumberParseException:
+        return None
+    region = phonenumbers.region_code_for_number(number)
+    if region is None:
+        region = phonenumbers.region_code_for_country_code(number.country_code or 0)
+    return region if region in REGIONS else None
+
+
 def _country_of(number: PhoneNumber) -> str:
     region = phonenumbers.region_code_for_country_code(number.country_code or 0)
     return f"+{number.country_code}" if region in ("001", "ZZ") else region

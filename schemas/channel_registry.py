@@ -45,6 +45,9 @@ class ChannelDeclaration:
     has_costs: bool = False
     """Whether its module `cost` has a function `estimate_cost(settings, content, to, region)`, which says what a
     message costs: `delivery/channels/costs.py`."""
+    completes_content: bool = False
+    """Whether its module `completion` has a function `complete_content(settings, content, cls, to, region)`, which adds
+    what the country of the address wants: `delivery/channels/completion.py`."""
     stops_everything: bool = False
     """Whether a customer who tells the provider to stop gets no message on it any more. Otherwise advertising stops."""
 

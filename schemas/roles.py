@@ -45,14 +45,15 @@ ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     | {"campaigns:shadow", "policy:shadow"},
     Role.AGENT: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
-    | {"events:write", "preferences:write", "situations:write", "contacts:write"},
+    | {"events:write", "preferences:write", "situations:write", "contacts:write", "replies:read", "replies:decide"},
     Role.OPERATOR: _READ_ACTIONS
     | {"holds:write", "campaigns:pause", "campaigns:stop", "dead_letters:read", "dead_letters:write"}
-    | {"suppressions:read", "violations:read", "events:write", "adapters:test"},
+    | {"suppressions:read", "violations:read", "events:write", "adapters:test", "replies:read"},
     Role.PRIVACY: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
-    | {"events:write", "preferences:write", "suppressions:write", "suppressions:delete", "customers:erase"},
-    Role.AUDITOR: _READ_ACTIONS | _CUSTOMER_ACTIONS | {"dead_letters:read", "violations:read"},
+    | {"events:write", "preferences:write", "suppressions:write", "suppressions:delete", "customers:erase"}
+    | {"replies:read", "replies:decide"},
+    Role.AUDITOR: _READ_ACTIONS | _CUSTOMER_ACTIONS | {"dead_letters:read", "violations:read", "replies:read"},
     Role.ADMIN: frozenset({"*"}),
 }
 

@@ -140,7 +140,8 @@ class ErasureProgress(msgspec.Struct, frozen=True):
 
 class ProviderEntry(msgspec.Struct, frozen=True):
     """Why an address must not be written to again, as a provider has said; the customer stands for an address that no
-    entry can name. `classes`: None for all. `at` is in microseconds since 1970, UTC.
+    entry can name. `classes`: None for all. `at` and `expires` are in microseconds since 1970, UTC; an entry without
+    `expires` stays.
     """
 
     customer: str
@@ -150,6 +151,7 @@ class ProviderEntry(msgspec.Struct, frozen=True):
     reason: str
     source: str
     at: Instant
+    expires: Instant | None = None
 
 
 class AddEntriesRequest(msgspec.Struct, frozen=True):
@@ -169,12 +171,13 @@ class AddressLift(msgspec.Struct, frozen=True):
 
 class LiftEntriesRequest(msgspec.Struct, frozen=True):
     """Do-not-contact entries of addresses to remove: those with this reason that `added_by` has made until then, and no
-    others.
+    others. `only_then`: those that count from that very instant on, and no earlier ones.
     """
 
     lifts: tuple[AddressLift, ...]
     reason: str
     added_by: str
+    only_then: bool = False
 
 
 class BlockAddressesRequest(msgspec.Struct, frozen=True):

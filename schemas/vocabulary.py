@@ -107,11 +107,13 @@ class CampaignStatus(StrEnum):
 
 
 class SuppressionReason(StrEnum):
-    """Why an address or a customer must never be contacted."""
+    """Why an address or a customer must never be contacted; `undecided_reply`: not until a person has decided."""
 
     HARD_BOUNCE = "hard_bounce"
+    SOFT_BOUNCES = "soft_bounces"
     SPAM_COMPLAINT = "spam_complaint"
     STOP_KEYWORD = "stop_keyword"
+    UNDECIDED_REPLY = "undecided_reply"
     ERASED = "erased"
     LEGAL = "legal"
     MANUAL = "manual"

@@ -24,6 +24,7 @@ from tactful import (
     keys_command,
     lab_command,
     policy_command,
+    receipts_command,
 )
 from tactful.command_errors import CommandError
 from tactful.dev_command import dev
@@ -41,6 +42,7 @@ COMMAND_GROUPS = {
     "policy": policy_command,
     "hold": hold_command,
     "adapters": adapters_command,
+    "receipts": receipts_command,
     "dlq": dlq_command,
     "demo": demo_command,
     "keys": keys_command,

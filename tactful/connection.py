@@ -131,6 +131,15 @@ def connect(person: KeyName = "admin", service: ServiceName = "orchestrator") ->
 
 
 @contextmanager
+def connect_to_public_routes() -> Iterator[httpx.Client]:
+    """A client of the orchestrator without a key, for routes that anybody may call."""
+    settings = load_service_settings()
+    tls, url = service_tls(settings), service_url(settings)
+    with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False, verify=tls) as client:
+        yield client
+
+
+@contextmanager
 def connect_dev(
     person: KeyName, feature: str, hint: str = "set TACTFUL_DATA_DIR to its directory"
 ) -> Iterator[ApiClient]:

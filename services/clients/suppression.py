@@ -151,9 +151,11 @@ class SuppressionClient:
         request = AddEntriesRequest(tuple(entries), added_by)
         await internal_api.call(self._http, ADD_ENTRIES_PATH, request, Acknowledgement, key=self._service_key)
 
-    async def lift_entries(self, lifts: Sequence[AddressLift], reason: str, added_by: str) -> None:
+    async def lift_entries(
+        self, lifts: Sequence[AddressLift], reason: str, added_by: str, only_then: bool = False
+    ) -> None:
         """Remove the entries of addresses that `added_by` has made for this reason. Idempotent."""
-        request = LiftEntriesRequest(tuple(lifts), reason, added_by)
+        request = LiftEntriesRequest(tuple(lifts), reason, added_by, only_then)
         await internal_api.call(self._http, LIFT_ENTRIES_PATH, request, Acknowledgement, key=self._service_key)
 
     async def get_holds(self) -> tuple[HoldFact, ...]:

@@ -32,8 +32,8 @@ from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content_work import check_content
-from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.receipts import api as receipts_api
+from services.orchestrator.delivery.receipts import replies_api
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.rendering import LinkBuilder, explanation_renderer
@@ -73,7 +73,6 @@ def orchestrator_routes(
     adapters: Adapters,
     receipt_intake: ReceiptIntake,
     receipt_metrics: ReceiptMetrics,
-    region: str | None = None,
     ingest_metrics: IngestMetrics | None = None,
 ) -> list[APIRouter]:
     """Builds the routers, one for each kind of resource."""
@@ -86,7 +85,7 @@ def orchestrator_routes(
         access_api.key_routes(database, clock),
         events_api.event_routes(
             event_intake.EventLog(
-                *(bus, topic, database, decided_signal, snapshot, erased, signature, region, ingest_metrics)
+                *(bus, topic, database, decided_signal, snapshot, erased, signature, settings.region, ingest_metrics)
             ),
             clock,
         ),
@@ -95,13 +94,14 @@ def orchestrator_routes(
         *create_adapter_routes(database),
         adapters_api.adapter_routes(database, adapters, settings),
         receipts_api.receipt_routes(settings, receipt_intake, receipt_metrics, clock),
+        replies_api.reply_routes(database, receipt_intake.reply_decisions),
         contacts_api.contact_routes(database),
         explain_api.why_routes(
-            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder))
+            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, settings))
         ),
         timeline_api.timeline_routes(database, snapshot, facts_reader, clock),
         preview_api.preview_routes(
-            preview_api.Previewer(database, snapshot, facts_reader, link_builder, CostEstimator(settings), clock)
+            preview_api.Previewer(database, snapshot, facts_reader, link_builder, settings, clock)
         ),
         internal_api.internal_routes(database, ring),
         dead_letters_api.dead_letter_api(database, letters, clock),

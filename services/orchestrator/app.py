@@ -41,6 +41,7 @@ from services.orchestrator.delivery.adapter_trouble import NOTE_INTERVAL, Troubl
 from services.orchestrator.delivery.claims import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
 from services.orchestrator.delivery.receipts.relay import ReceiptRelay
+from services.orchestrator.delivery.receipts.undecided_gauges import undecided_check
 from services.orchestrator.delivery.recovery import AttemptRecovery
 from services.orchestrator.holds.release import HoldReleaser
 from services.orchestrator.http_app import build_console_context, build_http_app
@@ -121,6 +122,7 @@ def build(
     ]
     if role in ("schedule", "all"):
         checks.append(backlog_check(database, clock, components.backlog_metrics))
+        checks.append(undecided_check(database, components.receipt_metrics))
     service.add_checks(*checks)
     if role in ("decide", "all"):
         _add_decide_role(service, components, bus)

@@ -24,6 +24,7 @@ from services.orchestrator.decisions.metrics import BacklogMetrics, DecisionMetr
 from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.adapters.registry import build_adapters
+from services.orchestrator.delivery.channels.completion import ContentCompleter
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.metrics import DeliveryMetrics
@@ -71,20 +72,11 @@ class Components:
         self.backlog_metrics = BacklogMetrics(registry)
         self.delivery_metrics = DeliveryMetrics(registry, clock, settings.adapter_names)
         self.receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
-        self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics)
         self.topic_metrics = TopicMetrics(registry, OUT_TOPICS)
+        self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics, settings.bounces)
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)
-        self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering)
-        self.evaluator = Evaluator(
-            database,
-            self.snapshot,
-            self.facts_reader,
-            self.renderer.render_message,
-            topics,
-            self.adapters.gives_receipts,
-        )
-        self.shadow = ShadowRecorder(Renderer(self.snapshot, self.links).render_message, ShadowMetrics(registry))
+        self._build_evaluation(topics)
         self.decided_signal = WakeSignal()
         """Wakes requests that wait for the decisions on an event."""
         self.address_key = address_key
@@ -102,6 +94,21 @@ class Components:
             }
         )
         """The dead letters of all three services."""
+
+    def _build_evaluation(self, topics: list[str]) -> None:
+        """What decides and renders, live and in shadow."""
+        completer = ContentCompleter(self.settings)
+        self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering, completer)
+        self.evaluator = Evaluator(
+            self.database,
+            self.snapshot,
+            self.facts_reader,
+            self.renderer.render_message,
+            topics,
+            self.adapters.gives_receipts,
+        )
+        shadow_renderer = Renderer(self.snapshot, self.links, completer=completer)
+        self.shadow = ShadowRecorder(shadow_renderer.render_message, ShadowMetrics(self.registry))
 
     def _build_erasure(self) -> None:
         """Who was erased, the job that removes their rows, and the passing over of their events."""

@@ -39,7 +39,7 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
             components.snapshot,
             components.facts_reader,
             clock,
-            explanation_renderer(components.snapshot, components.links),
+            explanation_renderer(components.snapshot, components.links, settings),
         ),
         letters=components.letters,
         sessions=SessionStore(database, clock, path="/console", secure=settings.web.public_url.startswith("https:")),
@@ -49,6 +49,7 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
         costs=CostEstimator(settings),
         settings=settings,
         adapters=components.adapters,
+        reply_decisions=components.receipt_intake.reply_decisions,
         sandbox=keep_all_messages(components.settings),
     )
 
@@ -74,7 +75,6 @@ def build_http_app(
         letters=components.letters,
         erased=components.erased,
         other_services={"preference": components.preference, "suppression": components.suppression},
-        region=components.settings.region,
         ingest_metrics=components.ingest_metrics,
         settings=components.settings,
         adapters=components.adapters,

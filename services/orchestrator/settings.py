@@ -21,6 +21,7 @@ from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.section import Section
 from services.kit.runtime.settings import Seconds, SettingsError
 from services.orchestrator.adapter_settings import RouteSettings, parse_accounts, parse_rates, parse_routes
+from services.orchestrator.bounce_settings import BounceSettings
 from services.orchestrator.mail_settings import MailSettings
 
 REQUIRED_SETTINGS = (
@@ -91,7 +92,16 @@ def _with_extension_sections(base: type[ConnectedServiceSettings]) -> type[Conne
     extensions: list[AdapterDeclaration | ChannelDeclaration] = [*ADAPTER_REGISTRY.declarations.values()]
     extensions += [each for each in CHANNEL_REGISTRY.declarations.values() if each.settings is not NoSettings]
     for extension in extensions:
-        if extension.id in (*base.model_fields, *sections, "dispatch", "adapters", "retention", "mail", "accounts"):
+        if extension.id in (
+            *base.model_fields,
+            *sections,
+            "dispatch",
+            "adapters",
+            "retention",
+            "mail",
+            "bounces",
+            "accounts",
+        ):
             raise ExtensionError(f"the extension `{extension.id}` has the name of another section of the settings")
         sections[extension.id] = (extension.settings, extension.settings())
     return create_model("ExtensionSections", __base__=base, __module__=__name__, **sections)
@@ -113,6 +123,7 @@ class OrchestratorSettings(ExtensionSections):
     dispatch: DispatchSettings = DispatchSettings()
     retention: RetentionSettings = RetentionSettings()
     mail: MailSettings = MailSettings()
+    bounces: BounceSettings = BounceSettings()
     adapters: dict[str, Annotated[str, AfterValidator(_check_routes)]] = Field(
         default_factory=lambda: dict(default_adapters(CHANNELS))
     )
@@ -151,14 +162,15 @@ class OrchestratorSettings(ExtensionSections):
         return any(kind is None or ADAPTER_REGISTRY.declarations[kind].destination != "inbox" for kind in kinds)
 
     def gives_receipts(self, adapter: str) -> bool:
-        """Whether the provider behind an adapter tells later what became of messages, and is set up to. One that is
-        not known here may.
+        """Whether the provider behind an adapter tells later what has arrived, and is set up to. One that is not known
+        here may.
         """
         kind = self.kind_of(adapter)
         if kind is None:
             return True
         declaration = ADAPTER_REGISTRY.declarations[kind]
-        return declaration.has_receipts and not declaration.missing_for_receipts(self.settings_of(adapter))
+        tells = declaration.has_receipts and declaration.tells_arrival
+        return tells and not declaration.missing_for_receipts(self.settings_of(adapter))
 
     def silent_adapters(self) -> dict[str, str]:
         """Of channels that have an adapter without receipts, or whose receipts are not set up, its name."""

@@ -12,7 +12,7 @@ from schemas.address_kinds import BadAddress
 from schemas.addresses import canonical_by_channel, create_address_hasher, other_spellings
 from schemas.documents import DocumentError
 from schemas.facts import SuppressionEntry
-from schemas.service_api import AddressLift, AttemptScope
+from schemas.service_api import AddressLift, AttemptScope, LiftEntriesRequest
 from schemas.suppression import Suppression
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS, SuppressionReason
@@ -158,15 +158,17 @@ class SuppressionList:
             added_by=added_by,
         )
 
-    async def lift_entries(self, tx: Tx, lift: AddressLift, reason: str, added_by: str, now: Instant) -> None:
-        """Remove the entries of an address that `added_by` has made for this reason on the channel until then."""
+    async def lift_entries(self, tx: Tx, lift: AddressLift, request: LiftEntriesRequest, now: Instant) -> None:
+        """Remove the entries of an address, on the channel of the lift, that the request means."""
         hashes = self.lookup_hashes(lift.channel, lift.address)
+        why = "decided by a person" if request.only_then else "the customer wants messages again"
         await entry_store.lock_address_entries(tx)
         for row in await entry_store.list_entries(
-            tx, "", MOST_LIFTED, customer=None, pseudonym=None, reason=reason, hashes=hashes
+            tx, "", MOST_LIFTED, customer=None, pseudonym=None, reason=request.reason, hashes=hashes
         ):
-            if row.channel == lift.channel and row.added_by == added_by and row.at <= lift.at:
-                await self.remove_entry(tx, row.id, added_by, "the customer wants messages again", now)
+            is_meant = row.at == lift.at if request.only_then else row.at <= lift.at
+            if row.channel == lift.channel and row.added_by == request.added_by and is_meant:
+                await self.remove_entry(tx, row.id, request.added_by, why, now)
 
     async def remove_entry(self, tx: Tx, entry_id: str, removed_by: str, reason: str | None, now: Instant) -> bool:
         """Remove an entry, from the customer's state too; False when none of that id is live.

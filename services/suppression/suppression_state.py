@@ -112,7 +112,12 @@ def add_entry(state: SuppressionState, entry: SuppressionEntry, entry_id: str = 
 
 
 def is_covered_by(new: SuppressionEntry, known: SuppressionEntry) -> bool:
-    """Whether `known` has the same scope and reason, and is valid whenever `new` would be."""
+    """Whether `known` has the same scope and reason, and is valid whenever `new` would be.
+
+    Each undecided reply has an entry of its own, which ends with the decision about that reply.
+    """
+    if new.reason == SuppressionReason.UNDECIDED_REPLY and known.at != new.at:
+        return False
     same_scope = _entry_scope(new) == _entry_scope(known) and new.reason == known.reason
     lasts = known.expires is None or (new.expires is not None and new.expires <= known.expires)
     return same_scope and known.at <= new.at and lasts

@@ -33,6 +33,8 @@ PAGES = {
     "hostile letter": "/console/dead-letters/orchestrator-1",
     "unknown letter": "/console/dead-letters/orchestrator-99",
     "unknown customer": "/console/customers/nobody",
+    "replies": "/console/replies",
+    "decided replies": "/console/replies?state=stop",
     "holds": "/console/holds",
     "hold": "/console/holds/autumn-sale",
     "unknown hold": "/console/holds/unheard-of",

@@ -116,6 +116,14 @@ async def insert_reports(product: Live) -> None:
             ada=ADA,
             detail=REASON,
         )
+        await tx.execute(
+            "INSERT INTO undecided_reply (receipt_key, message_id, customer, adapter, channel, address, text, at, "
+            "received, held_from, state) VALUES ('twilio:1', 'msg_1', :ada, 'twilio', 'sms', :phone, :text, 1, 1, 1, "
+            "'undecided')",
+            ada=ADA,
+            phone=PHONE,
+            text=REASON,
+        )
 
 
 async def erase(product: Live, id: str = "erase") -> dict[str, Any]:

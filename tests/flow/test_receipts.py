@@ -309,7 +309,9 @@ class UnreachableSuppression:
             raise self.failure
         await self.reached.add_entries(new, added_by)
 
-    async def lift_entries(self, lifts: Sequence[AddressLift], reason: str, added_by: str) -> None:
+    async def lift_entries(
+        self, lifts: Sequence[AddressLift], reason: str, added_by: str, only_then: bool = False
+    ) -> None:
         raise AssertionError("no receipt of this adapter takes anything back")
 
 

@@ -23,7 +23,7 @@ from tests.support.live_product import Live, live
 
 PERSONAL = (
     *("zqname", "zqtrait", "zqaddress", "zqwording", "zqbasis", "zqconsent", "zqreference", "zqdata", "zqletter"),
-    *("zqheader", "zqbounced", "zqentry"),
+    *("zqheader", "zqbounced", "zqentry", "zqreply"),
 )
 """What is known of customers, what their events say, and what was written to them."""
 _LINK = re.compile(r"https?://[^\s\"'<>]*/[up]/([A-Za-z0-9_\-.]{20,})")
@@ -108,6 +108,13 @@ async def _plant_events(product: Live) -> None:
     await product.send(event("shop.nobody.cares", "e-7", gift="zqdata"))
     await product.send(event("tactful.customer.erased", "e-9", subject="gone"))
     await product.settle()
+    async with product.database.write() as tx:
+        await tx.execute(
+            "INSERT INTO undecided_reply (receipt_key, message_id, customer, adapter, channel, address, text, at, "
+            "received, held_from, state) VALUES ('twilio:1', 'msg_1', 'c-1', 'twilio', 'sms', '+4915112345678', "
+            "'zqreply', :now, :now, :now, 'undecided')",
+            now=MONDAY,
+        )
     for table in ("message", "attempt"):
         async with product.database.write() as tx:
             await tx.execute(f"UPDATE {table} SET detail = '550 <zqbounced@example.org>: no such mailbox'")

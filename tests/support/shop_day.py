@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -202,6 +203,19 @@ def hostile(scene: ShopDay) -> None:
     bury(scene, "mallory", HOSTILE.encode() * 40)
     event = {"specversion": "1.0", "id": HOSTILE, "source": "/shop", "type": "shop.hostile", "subject": "mallory"}
     bury(scene, "mallory", json.dumps({**event, "time": HOSTILE}).encode())
+    for number, text in enumerate((HOSTILE, "please stop", "Grundstücksverkehrsgenehmigungszuständigkeit " * 4), 1):
+        ask_to_stop(scene, number, text)
+
+
+def ask_to_stop(scene: ShopDay, number: int, text: str) -> None:
+    """A reply that nobody has decided about, past the provider that would bring it."""
+    with contextlib.closing(sqlite3.connect(scene.directory / "orchestrator.db", timeout=30)) as database, database:
+        database.execute(
+            "INSERT INTO undecided_reply (receipt_key, message_id, customer, adapter, channel, address, text, at, "
+            "received, held_from, state) VALUES (?, 'msg_1', 'mallory', 'twilio', 'sms', '+447700900999', ?, ?, ?, ?, "
+            "'undecided')",
+            (f"twilio:{number}", text, scene.now, scene.now, scene.now),
+        )
 
 
 def bury(scene: ShopDay, customer: str, value: bytes) -> None:

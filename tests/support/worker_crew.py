@@ -159,7 +159,9 @@ class NoEntries:
     async def add_entries(self, entries: Sequence[ProviderEntry], added_by: str) -> None:
         """What a receipt forbids: nothing, in these tests."""
 
-    async def lift_entries(self, lifts: Sequence[AddressLift], reason: str, added_by: str) -> None:
+    async def lift_entries(
+        self, lifts: Sequence[AddressLift], reason: str, added_by: str, only_then: bool = False
+    ) -> None:
         """What a reply allows again: nothing, either."""
 
 

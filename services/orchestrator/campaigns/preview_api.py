@@ -39,11 +39,15 @@ from services.orchestrator.campaigns.stored_documents import compile_version
 from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.erasure_intake import is_erased
 from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.delivery.channels.completion import ContentCompleter
 from services.orchestrator.delivery.channels.content_work import check_content, render_all
 from services.orchestrator.delivery.channels.costs import CostEstimator
+from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.rendering import LinkBuilder
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.seen_names.findings import add_seen_names
+from services.orchestrator.settings import OrchestratorSettings
+from services.template import RenderError
 
 CUSTOMER_DATA = "customers:read"
 
@@ -127,10 +131,11 @@ class Previewer:
         snapshot: CatalogueSnapshot,
         facts_reader: FactsReader,
         links: LinkBuilder,
-        costs: CostEstimator,
+        settings: OrchestratorSettings,
         clock: Clock,
     ) -> None:
-        self._costs = costs
+        self._completer = ContentCompleter(settings)
+        self._costs = CostEstimator(settings)
         self._database = database
         self._snapshot = snapshot
         self._facts_reader = facts_reader
@@ -197,12 +202,21 @@ class Previewer:
         }
         return context, facts
 
-    def add_costs(self, items: Sequence[dict[str, Any]], cls: str, facts: Facts | None) -> None:
-        """Says of each item what it would cost, where its channel has prices: at the customer's address, if known."""
+    def complete(self, items: Sequence[dict[str, Any]], cls: str, facts: Facts | None) -> None:
+        """Adds to each item what its channel adds for the customer's address, if known, and what it would cost where
+        its channel has prices.
+        """
         for item in items:
             channel, content = item["channel"], item["content"]
             address = None if facts is None else facts.usable_address(channel, cls)
             to = None if address is None else address.canonical_form
+            if content is not None:
+                try:
+                    content = item["content"] = self._completer.complete(channel, content, cls, to)
+                    item["facts"] = CHANNELS_BY_ID[channel].measure(content)
+                except RenderError as error:
+                    content, item["error"] = None, error.to_finding().as_document()
+                    item |= {"content": None, "facts": {}}
             if content is not None and (cost := self._costs.estimate(channel, content, to)) is not None:
                 item["facts"] |= {"cost": str(cost), "cost_of": cost.basis}
 
@@ -247,7 +261,7 @@ def preview_routes(previewer: Previewer) -> APIRouter:
         findings = await previewer.add_seen_names(document, warnings)
         context, facts = await previewer.build_context(document, request)
         items = await asyncio.to_thread(render_all, document, context)
-        previewer.add_costs(items, document.class_.value, facts)
+        previewer.complete(items, document.class_.value, facts)
         return {
             "campaign": document.key,
             "customer": request.customer,

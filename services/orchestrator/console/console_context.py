@@ -23,6 +23,7 @@ from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.facts_reader import FactsReader, PreferenceApi, SuppressionApi
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.channels.costs import CostEstimator
+from services.orchestrator.delivery.receipts.reply_decisions import ReplyDecisions
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.explain.timeline import load_facts
 from services.orchestrator.holds.lift_plan import HoldPlanner
@@ -82,6 +83,7 @@ class ConsoleContext:
     costs: CostEstimator
     settings: OrchestratorSettings
     adapters: Adapters
+    reply_decisions: ReplyDecisions
     sandbox: bool
 
     async def get_catalogue(self) -> Catalogue:

@@ -78,6 +78,7 @@ MENU: Final = (
         "Operate",
         (
             MenuEntry("holds", "Holds", "hand-stop", "/console/holds", "holds:read"),
+            MenuEntry("replies", "Replies", "message", "/console/replies", "replies:read"),
             MenuEntry("adapters", "Channels and adapters", "plug", "/console/adapters", "adapters:read"),
             MenuEntry("dead-letters", "Dead letters", "archive", "/console/dead-letters", "dead_letters:read"),
         ),

@@ -15,6 +15,7 @@ from services.orchestrator.console import (
     home_page,
     inbox_page,
     live_page,
+    replies_page,
     sign_in_page,
     static_files,
     why_page,
@@ -41,6 +42,7 @@ def console_routers(context: ConsoleContext) -> list[APIRouter]:
         dead_letters_page.dead_letters_page_routes(context, renderer),
         find_page.find_page_routes(context, renderer),
         holds_page.holds_page_routes(context, renderer),
+        replies_page.replies_page_routes(context, renderer),
         adapters_page.adapters_page_routes(context, renderer),
         _not_found_routes(renderer),
     ]

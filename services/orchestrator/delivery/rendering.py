@@ -7,10 +7,12 @@ from typing import Any, Protocol
 from schemas.message import Message
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
+from services.orchestrator.delivery.channels.completion import NOTHING_TO_ADD, ContentCompleter
 from services.orchestrator.delivery.channels.content import CompiledContent as CampaignContent
 from services.orchestrator.delivery.channels.content import compile_content
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
+from services.orchestrator.settings import OrchestratorSettings
 from services.template import RenderError
 
 LinkBuilder = Callable[[str, str | None, str], Mapping[str, str]]
@@ -28,8 +30,13 @@ class Renderer:
     """Renders messages that are sent, and no others. `on_rendered` gets channel and seconds of each rendering."""
 
     def __init__(
-        self, contents: ContentSource, links: LinkBuilder, on_rendered: Callable[[str, float], None] | None = None
+        self,
+        contents: ContentSource,
+        links: LinkBuilder,
+        on_rendered: Callable[[str, float], None] | None = None,
+        completer: ContentCompleter = NOTHING_TO_ADD,
     ) -> None:
+        self._completer = completer
         self._contents = contents
         self._links = links
         self._on_rendered = on_rendered
@@ -68,7 +75,7 @@ class Renderer:
         return Message(
             *(planned.message_id, triggered.event.subject, campaign.key, campaign.version, planned.channel),
             *(campaign.cls, to),
-            content=rendered.fields,
+            content=self._completer.complete(planned.channel, rendered.fields, campaign.cls, to),
             event_source=triggered.event.source,
             event_id=triggered.event.id,
             locale=rendered.locale,
@@ -85,9 +92,11 @@ class _OneContent:
 
 
 def explanation_renderer(
-    running: ContentSource, links: LinkBuilder
+    running: ContentSource, links: LinkBuilder, settings: OrchestratorSettings | None = None
 ) -> Callable[[PlannedMessage, Facts, Instant], Message]:
     """Renders for explanations: as live messages are rendered, also drafts and versions that do not run any more."""
+
+    completer = ContentCompleter(settings)
 
     def render_message(planned: PlannedMessage, facts: Facts, now: Instant) -> Message:
         campaign, contents = planned.triggered.campaign, running
@@ -95,6 +104,6 @@ def explanation_renderer(
             running.get_content(campaign.key, campaign.version)
         except KeyError:
             contents = _OneContent(compile_content(campaign.document))
-        return Renderer(contents, links).render_message(planned, facts, now)
+        return Renderer(contents, links, completer=completer).render_message(planned, facts, now)
 
     return render_message

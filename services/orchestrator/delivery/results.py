@@ -146,7 +146,12 @@ async def _note_dead_addresses(tx: Tx, results: Sequence[AttemptResult], now: In
 def _refusal(result: HandoverResult, now: Instant) -> Receipt:
     kind: ReceiptKind = "unsubscribed" if result.fault == "unsubscribed" else "bounced"
     return Receipt(
-        f"handover:{result.message_id}", result.message_id, kind, now, kind == "bounced", detail=result.detail
+        f"{receipt_store.OF_HANDOVER}{result.message_id}",
+        result.message_id,
+        kind,
+        now,
+        kind == "bounced",
+        detail=result.detail,
     )
 
 

@@ -8,8 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import phonenumbers
-
+from schemas.address_kinds import find_country
 from schemas.message import Message
 from services.orchestrator.adapter_settings import RouteSettings
 
@@ -69,17 +68,6 @@ def meets_conditions(route: RouteSettings, message: Message) -> bool:
         and (not route.topics or message.topic in route.topics)
         and (not route.countries or find_country(message.to) in route.countries)
     )
-
-
-def find_country(address: str) -> str | None:
-    """The country (ISO 3166, two letters) of a telephone number in international form; None for other addresses."""
-    if not address.startswith("+"):
-        return None
-    try:
-        number = phonenumbers.parse(address)
-    except phonenumbers.NumberParseException:
-        return None
-    return phonenumbers.region_code_for_number(number)
 
 
 def _draw(routes: Sequence[RouteSettings], weights: Sequence[float], message_id: str) -> str:

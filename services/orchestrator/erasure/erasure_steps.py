@@ -54,6 +54,7 @@ class OrchestratorErasure:
             deletes("accepted_event"),
             deletes("shadow_sample"),
             deletes("sandbox_message"),
+            _strip_replies,
             _strip_violations,
             _delete_simulations,
             _strip_redrives,
@@ -224,6 +225,21 @@ async def _strip_violations(tx: Tx, subject: Subject) -> int:
         tx,
         "violation",
         "customer = :pseudonym, subject = CASE WHEN subject = :customer THEN :pseudonym ELSE subject END, detail = ''",
+        _OF_CUSTOMER,
+        customer=subject.customer,
+        pseudonym=subject.pseudonym,
+    )
+
+
+async def _strip_replies(tx: Tx, subject: Subject) -> int:
+    """Step: keep that somebody replied, and who decided about that. Undecided ones need no decision any more: all
+    addresses of who is erased are blocked.
+    """
+    return await change_some(
+        tx,
+        "undecided_reply",
+        "customer = :pseudonym, text = NULL, address = NULL, owes = NULL, "
+        "state = CASE WHEN state = 'undecided' THEN 'erased' ELSE state END",
         _OF_CUSTOMER,
         customer=subject.customer,
         pseudonym=subject.pseudonym,

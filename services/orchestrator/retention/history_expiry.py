@@ -31,7 +31,7 @@ class RetentionMetrics:
     """What has been deleted because of its age."""
 
     def __init__(self, registry: Registry) -> None:
-        tables = ("attempt", "decision", "handover", "inbox", "message", "receipt")
+        tables = ("attempt", "decision", "handover", "inbox", "message", "receipt", "undecided_reply")
         self._deleted = counter(registry, "expired_rows_total", "Rows deleted because of their age", {"table": tables})
 
     def record_deleted(self, counts: Counter[str]) -> None:
@@ -53,7 +53,10 @@ class HistoryExpiry:
         """Delete until nothing is left to delete."""
         before = self._clock.now() - self._days * DAY
         total: Counter[str] = Counter()
-        steps = (store.delete_decisions, store.delete_inbox_rows, store.delete_stray_replies, store.delete_handovers)
+        steps = (
+            *(store.delete_decisions, store.delete_inbox_rows, store.delete_stray_replies),
+            *(store.delete_decided_replies, store.delete_handovers),
+        )
         for step in steps:
             after: int | None = 0
             while after is not None:

@@ -101,6 +101,24 @@ async def delete_stray_replies(tx: Tx, before: Instant, after: int) -> Step:
     return None, +Counter(receipt=count)
 
 
+async def delete_decided_replies(tx: Tx, before: Instant, after: int) -> Step:
+    """Delete replies about which was decided so long ago; one that nobody has decided about stays."""
+    found = await tx.tuples(
+        "SELECT seq FROM undecided_reply WHERE seq > :after AND state <> 'undecided' AND owes IS NULL "
+        "AND COALESCE(decided_at, received) < :before ORDER BY seq LIMIT :most",
+        after=after,
+        before=before,
+        most=ROWS_AT_ONCE,
+    )
+    if not found:
+        return None, Counter()
+    count = await tx.execute(
+        f"DELETE FROM undecided_reply WHERE {tx.in_list('seq', 'seqs', 'bigint')}",
+        seqs=tx.list_parameter([row[0] for row in found]),
+    )
+    return found[-1][0], +Counter(undecided_reply=count)
+
+
 async def delete_handovers(tx: Tx, before: Instant, after: int) -> Step:
     """Delete closed handovers whose messages are all gone. One without a list of its messages was made by an upgrade:
     messages may name it for as long as they are kept, so it stays.

@@ -252,7 +252,7 @@ def internal_entry_routes(database: Database, suppression_list: SuppressionList,
         payload = await internal_api.read_request(request, LiftEntriesRequest)
         async with database.write() as tx:
             for lift in payload.lifts:
-                await suppression_list.lift_entries(tx, lift, payload.reason, payload.added_by, clock.now())
+                await suppression_list.lift_entries(tx, lift, payload, clock.now())
         return internal_api.respond(Acknowledgement())
 
     return routes
@@ -264,6 +264,8 @@ def _hash_entry(importer: "SuppressionImporter", entry: ProviderEntry) -> Hashed
     if entry.classes is not None:
         scope["classes"] = list(entry.classes)
     rest = {"scope": scope, "reason": entry.reason, "source": entry.source, "at": format_instant(entry.at)}
+    if entry.expires is not None:
+        rest["expires"] = format_instant(entry.expires)
     if entry.address is not None:
         with suppress(DocumentError):
             return importer.parse_row({"address": entry.address, **rest})

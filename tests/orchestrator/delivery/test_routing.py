@@ -8,9 +8,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from schemas.address_kinds import find_country
 from schemas.message import Message
 from services.orchestrator.adapter_settings import RouteSettings, parse_routes
-from services.orchestrator.delivery.routing import AdapterChoice, choose_adapter, find_country, meets_conditions
+from services.orchestrator.delivery.routing import AdapterChoice, choose_adapter, meets_conditions
 
 MESSAGE = Message("m-0", "ada", "welcome", 1, "sms", "marketing", "+4915112345678", {"text": "hi"}, "/shop", "e-1")
 
@@ -96,7 +97,14 @@ def test_an_adapter_for_such_messages_comes_before_those_for_all() -> None:
 
 @pytest.mark.parametrize(
     ("address", "country"),
-    [("+4915112345678", "DE"), ("+12025550123", "US"), ("+999", None), ("ada@example.com", None), ("+", None)],
+    [
+        ("+4915112345678", "DE"),
+        ("+12025550123", "US"),
+        ("+14165550123", "CA"),
+        ("+999", None),
+        ("ada@example.com", None),
+        ("+", None),
+    ],
 )
 def test_a_country_is_that_of_a_telephone_number(address: str, country: str | None) -> None:
     assert find_country(address) == country

@@ -181,6 +181,25 @@ async def test_a_long_history_goes_in_portions(database: Database) -> None:
     assert await left(database) == {}
 
 
+async def test_replies_go_once_they_were_decided_long_ago(database: Database) -> None:
+    replies = {"undecided": ("undecided", None), "old": ("stop", OLD), "young": ("stop", OLD + 2)}
+    async with database.write() as tx:
+        for name, (state, decided_at) in replies.items():
+            await tx.execute(
+                "INSERT INTO undecided_reply (receipt_key, message_id, customer, adapter, channel, at, received, "
+                "held_from, state, decided_at) VALUES (:name, 'm', 'c', 'twilio', 'sms', :old, :old, :old, :state, "
+                ":at)",
+                name=name,
+                old=OLD,
+                state=state,
+                at=decided_at,
+            )
+    await expire(database)
+    async with database.read() as tx:
+        kept = await tx.rows("SELECT receipt_key FROM undecided_reply ORDER BY receipt_key")
+    assert [row.receipt_key for row in kept] == ["undecided", "young"]
+
+
 async def test_old_replies_of_strangers_go_once_what_they_asked_for_is_done(database: Database) -> None:
     def stop(name: str, suppresses: SuppressionReason | None) -> NewReceipt:
         receipt = Receipt(f"test:{name}", "", "unsubscribed", OLD)

@@ -330,3 +330,14 @@ async def test_entries_of_an_address_are_lifted_where_the_one_who_made_them_asks
         assert await reasons() == []
     await service.client.add_entries([made], "receipts of twilio")
     assert await reasons() == ["stop_keyword"]
+
+
+@pytest.mark.wired
+async def test_each_undecided_reply_has_an_entry_that_is_lifted_alone(service: Running) -> None:
+    number, reason, maker = "+4915112345678", "undecided_reply", "receipts of twilio"
+    made = [ProviderEntry("c-1", number, "sms", ("marketing",), reason, "a reply", NOW - age) for age in (2, 1, 0)]
+    for _ in range(2):
+        await service.client.add_entries(made, maker)
+    await service.client.lift_entries([AddressLift(number, "sms", NOW - 1)], reason, maker, only_then=True)
+    left = sorted(entry.at for entry in await entries(service, "c-9", ("sms", number)))
+    assert left == [NOW - 2, NOW]

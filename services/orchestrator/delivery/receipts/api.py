@@ -35,6 +35,7 @@ _BODY = described_body(
     {
         "application/json": {"type": ["object", "array"], "description": "In the form of the provider"},
         "application/x-www-form-urlencoded": {"type": "object", "description": "In the form of the provider"},
+        "message/rfc822": {"type": "string", "description": "A mail about a mail, for adapters of plain SMTP"},
     },
 )
 

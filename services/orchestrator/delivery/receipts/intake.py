@@ -6,47 +6,36 @@ What a provider repeats changes nothing more. A receipt about a message that is 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from sqlalchemy import Row
 
-from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.message import HandoverResult
 from schemas.receipt import ARRIVAL_KINDS, CustomerReply, Receipt, Statement, shows_failure
 from schemas.service_api import AddressLift, ProviderEntry
 from schemas.times import SECOND, Instant
-from schemas.vocabulary import Class, MessageState, SuppressionReason
+from schemas.vocabulary import MessageState, SuppressionReason
 from services.kit.db.database import Database, Tx
-from services.kit.errors import Permanent, Transient
+from services.kit.errors import Permanent
 from services.kit.runtime.clock import Clock
+from services.orchestrator.bounce_settings import BounceSettings
 from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.decisions.message_store import wake_waiting
 from services.orchestrator.delivery.attempts import AttemptResult
-from services.orchestrator.delivery.receipts import store
+from services.orchestrator.delivery.receipts import store, undecided_store
+from services.orchestrator.delivery.receipts.entry_api import EntriesRefused, EntryApi
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
-from services.orchestrator.delivery.receipts.replies import match_replies
+from services.orchestrator.delivery.receipts.replies import MAYBE_STOP, match_replies
+from services.orchestrator.delivery.receipts.reply_decisions import HELD_CLASSES, ReplyDecisions, stopped_classes
+from services.orchestrator.delivery.receipts.soft_bounces import SoftBounceCounter
 from services.orchestrator.delivery.receipts.store import NewReceipt
+from services.orchestrator.delivery.receipts.undecided_store import ReplyDecision
 from services.orchestrator.delivery.results import KNOWN_BY_RECEIPT, record_late_results
 
+_DEFAULTS = BounceSettings()
 ENTRIES_AT_ONCE = 500
 """Entries in one question to suppression, so that it is no larger than a request may be."""
-
-
-class EntriesRefused(Transient):
-    """Suppression refused to make entries: it may be of an earlier version. They are made when it takes them."""
-
-    default_code = "entries_refused"
-
-
-class EntryApi(Protocol):
-    """What receipts need of suppression: services.clients.suppression.SuppressionClient."""
-
-    async def add_entries(self, entries: Sequence[ProviderEntry], added_by: str) -> None:
-        """Add do-not-contact entries; one that is there is no error. Raises Transient and Permanent."""
-
-    async def lift_entries(self, lifts: Sequence[AddressLift], reason: str, added_by: str) -> None:
-        """Remove entries that `added_by` has made; one that is gone is no error. Raises Transient and Permanent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +64,20 @@ def _settles(receipt: Receipt) -> bool:
 class ReceiptIntake:
     """Takes the receipts of all adapters."""
 
-    def __init__(self, database: Database, suppression: EntryApi, clock: Clock, metrics: ReceiptMetrics) -> None:
+    def __init__(
+        self,
+        database: Database,
+        suppression: EntryApi,
+        clock: Clock,
+        metrics: ReceiptMetrics,
+        bounces: BounceSettings = _DEFAULTS,
+    ) -> None:
+        self._soft_bounces = SoftBounceCounter(bounces)
         self._database = database
         self._suppression = suppression
         self._clock = clock
         self._metrics = metrics
+        self.reply_decisions = ReplyDecisions(database, suppression, clock)
 
     async def take(self, adapter: str, statements: Sequence[Statement]) -> TakenReceipts:
         """Keep these receipts and replies, and make the entries that follow from them. Raises Transient: then the
@@ -109,8 +107,13 @@ class ReceiptIntake:
             await _settle_unknown(tx, new, messages, now)
             await _release_unsent(tx, new, messages, now)
             await store.keep_receipts(tx, adapter, known, new_keys, now)
+            await self._soft_bounces.count(tx, new, messages, now)
+            settled = await _keep_undecided(
+                tx, adapter, [each for each in replies if each.receipt.key in new_keys], now
+            )
             await wake_waiting(tx, sorted({each.message_id for each in new if _settles(each)}), now)
         await self.suppress(await self._find_unsuppressed([each.receipt.key for each in known]))
+        await self.reply_decisions.hold([*settled, *(each.receipt.key for each in replies)])
         for each in {each.receipt.key: each for each in known if each.receipt.key in new_keys}.values():
             self._record(adapter, each, messages.get(each.receipt.message_id))
         counts = TakenReceipts(len(new_keys), len(known) - len(new_keys), len(statements) - len(known))
@@ -140,38 +143,68 @@ class ReceiptIntake:
         Suppression is called outside of a transaction of ours. To make an entry twice is no error, nor to remove one.
         """
         in_order = sorted(rows, key=lambda row: (row.adapter, row.seq))  # STOP and START count in their order
-        for (adapter, lifts), run in groupby(in_order, key=lambda row: (row.adapter, row.suppresses == store.LIFTS)):
+        for (adapter, lifts), run in groupby(in_order, key=lambda row: (row.adapter, _lifted_reason(row))):
             of_run = list(run)
             for start in range(0, len(of_run), ENTRIES_AT_ONCE):
-                portion = of_run[start : start + ENTRIES_AT_ONCE]
+                portion, added_by = of_run[start : start + ENTRIES_AT_ONCE], f"receipts of {adapter}"
                 try:
-                    await (self._lift if lifts else self._add)(portion, f"receipts of {adapter}")
+                    if lifts is None:
+                        await self._suppression.add_entries([self._entry(row) for row in portion], added_by)
+                    else:
+                        await self._suppression.lift_entries(
+                            [*map(_lift, filter(_has_address, portion))], lifts, added_by
+                        )
                 except Permanent as error:
                     raise EntriesRefused(f"entries are refused: {error.detail}", retry_after=5.0) from error
                 async with self._database.write() as tx:
                     await store.mark_suppressed(tx, [row.seq for row in portion])
 
-    async def _add(self, rows: Sequence[Row[Any]], added_by: str) -> None:
-        await self._suppression.add_entries([_entry(row) for row in rows], added_by)
+    def _entry(self, row: Row[Any]) -> ProviderEntry:
+        """The entry of a receipt, for the channel that the message was sent on.
 
-    async def _lift(self, rows: Sequence[Row[Any]], added_by: str) -> None:
-        lifts = [AddressLift(row.to_address, row.channel, row.at) for row in rows if row.to_address]
-        await self._suppression.lift_entries(lifts, SuppressionReason.STOP_KEYWORD, added_by)
+        Who unsubscribes at the provider wants no more advertising, and on some channels nothing more; after a bounce or
+        a complaint nothing is sent there. After soft bounces transactional messages are still tried: one that arrives
+        shows that the address works again.
+        """
+        classes, expires = None, None
+        if row.suppresses == SuppressionReason.STOP_KEYWORD:
+            classes = stopped_classes(row.channel)
+        elif row.suppresses == SuppressionReason.SOFT_BOUNCES:
+            classes, expires = HELD_CLASSES, self._soft_bounces.rests_until(row.at)
+        source, to = f"{row.adapter}: {row.kind}", row.to_address or None
+        return ProviderEntry(row.customer, to, row.channel, classes, row.suppresses, source, row.at, expires)
 
 
-def _entry(row: Row[Any]) -> ProviderEntry:
-    """The entry of a receipt, for the channel that the message was sent on.
+def _lifted_reason(row: Row[Any]) -> SuppressionReason | None:
+    """Of what takes entries back, their reason: a reply those of STOP, an arrival those of soft bounces."""
+    if row.suppresses != store.LIFTS:
+        return None
+    is_start = row.kind == "replied" and row.detail == "start"
+    return SuppressionReason.STOP_KEYWORD if is_start else SuppressionReason.SOFT_BOUNCES
 
-    Who unsubscribes at the provider wants no more advertising, and on some channels nothing more; after a bounce or a
-    complaint nothing is sent there.
+
+def _has_address(row: Row[Any]) -> bool:
+    return bool(row.to_address)
+
+
+def _lift(row: Row[Any]) -> AddressLift:
+    """START takes back what was said before it. An arrival may be told late, and takes back what was known by then."""
+    is_start = _lifted_reason(row) is SuppressionReason.STOP_KEYWORD
+    return AddressLift(row.to_address, row.channel, row.at if is_start else max(row.at, row.received))
+
+
+async def _keep_undecided(tx: Tx, adapter: str, replies: Sequence[NewReceipt], now: Instant) -> list[str]:
+    """Keep new replies that may be a STOP for a person; what a plain STOP or START says needs no decision any more.
+    Returns the keys of what was decided so.
     """
-    advertising_alone = (
-        row.suppresses == SuppressionReason.STOP_KEYWORD
-        and not CHANNEL_REGISTRY.declarations[row.channel].stops_everything
-    )
-    classes = (Class.MARKETING.value,) if advertising_alone else None
-    source = f"{row.adapter}: {row.kind}"
-    return ProviderEntry(row.customer, row.to_address or None, row.channel, classes, row.suppresses, source, row.at)
+    near_misses = [each for each in replies if each.receipt.detail == MAYBE_STOP]
+    await undecided_store.insert_undecided(tx, adapter, near_misses, now)
+    settled: list[str] = []
+    for each in replies:
+        if each.suppresses is not None and each.channel and each.reply_from:
+            state: ReplyDecision = "not_stop" if each.suppresses == store.LIFTS else "stop"
+            settled += await undecided_store.close_by_customer(tx, each.channel, each.reply_from, state, now)
+    return settled
 
 
 async def _settle_unknown(tx: Tx, receipts: Sequence[Receipt], messages: dict[str, Row[Any]], now: Instant) -> None:

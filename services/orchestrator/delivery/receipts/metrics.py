@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from schemas.receipt import RECEIPT_KINDS
+from schemas.times import SECOND
 from schemas.vocabulary import CHANNELS
-from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, histogram
+from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, gauge, histogram
+from services.orchestrator.delivery.receipts.undecided_store import UndecidedSize
 
 _NOT_TAKEN = ("repeated", "unknown_message", "refused")
 
@@ -33,6 +35,16 @@ class ReceiptMetrics:
             {"channel": CHANNELS, **by_adapter},
             buckets=SLOW_BUCKETS,
         )
+
+        description = "Replies that may ask to stop, and that nobody has decided about"
+        self._undecided = gauge(registry, "undecided_replies", description)
+        description = "When the oldest undecided reply was received; 0 if none"
+        self._oldest_undecided = gauge(registry, "undecided_reply_oldest_timestamp_seconds", description)
+
+    def set_undecided(self, size: UndecidedSize) -> None:
+        """Set how many replies wait for a person, and since when."""
+        self._undecided().set(size.waiting)
+        self._oldest_undecided().set(size.oldest / SECOND)
 
     def record_new(self, adapter: str, channel: str, kind: str, delay: float | None) -> None:
         """Count a statement. `delay`: seconds since the handover; None where that is not known."""

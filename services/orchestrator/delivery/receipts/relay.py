@@ -4,7 +4,8 @@ At least once: the event's id is that of the receipt, so whoever reads it twice 
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,10 +18,32 @@ from services.kit.db.notifications import FALLBACK_INTERVAL
 from services.kit.errors import Transient
 from services.kit.observability.logs import log_error
 from services.kit.runtime.periodic import wait_for_any
-from services.orchestrator.delivery.receipts import store
+from services.orchestrator.delivery.receipts import store, undecided_store
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
+from services.orchestrator.delivery.receipts.reply_decisions import AT_ONCE
+from services.orchestrator.delivery.receipts.store import OF_HANDOVER
 
 BATCH: Final = 500
+PATIENCE: Final = 2.0
+"""Seconds that whoever has taken a receipt has for what follows from it, before the relay does that."""
+
+
+class Leftovers:
+    """What nobody has worked off for some seconds.
+
+    Whoever takes a receipt, or decides about a reply, does at once what follows from it. Done by two at the same time,
+    an entry could be made again after it was lifted.
+    """
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
+        self._since: dict[str, float] = {}
+
+    def pick(self, keys: Collection[str]) -> set[str]:
+        """Those of the keys, which are all that are open now, that were open `patience` seconds ago."""
+        now = time.monotonic()
+        self._since = {key: self._since.get(key, now) for key in keys}
+        return {key for key, since in self._since.items() if now - since >= self._patience}
 
 
 class ReceiptRelay:
@@ -31,6 +54,7 @@ class ReceiptRelay:
         self._bus = bus
         self._topic = topic
         self._intake = intake
+        self._entries, self._decisions = Leftovers(), Leftovers()
         self._signal = database.notifications.listen(store.RECEIPTS_TAKEN)
 
     async def run_until_stopped(self, stopping: asyncio.Event) -> None:
@@ -51,9 +75,15 @@ class ReceiptRelay:
         """
         async with self._database.read() as tx:
             unpublished, owed = await store.list_unpublished(tx, BATCH), await store.list_owed_entries(tx, BATCH)
+            untold = await undecided_store.list_owed(tx, AT_ONCE)
         await self._publish(unpublished)
-        await self._intake.suppress(owed)
-        return BATCH in (len(unpublished), len(owed))
+        left = self._entries.pick({row.receipt_key for row in owed})
+        entries = [row for row in owed if row.receipt_key in left or row.receipt_key.startswith(OF_HANDOVER)]
+        await self._intake.suppress(entries)  # first, so that a STOP is there before what it decides is lifted
+        left = self._decisions.pick({f"{row.seq} {row.owes}" for row in untold})
+        decided = [row for row in untold if f"{row.seq} {row.owes}" in left]
+        await self._intake.reply_decisions.carry_out(decided)
+        return BATCH in (len(unpublished), len(entries)) or len(decided) == AT_ONCE
 
     async def _publish(self, rows: Sequence[Row[Any]]) -> None:
         if not rows:

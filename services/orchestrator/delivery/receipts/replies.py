@@ -19,6 +19,7 @@ from services.orchestrator.delivery.receipts.store import NewReceipt, Suppresses
 
 _NOT_TEXT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
+MAYBE_STOP: Final = "maybe_stop"
 _SUPPRESSES: Final[Mapping[str | None, Suppresses]] = {"stop": SuppressionReason.STOP_KEYWORD, "start": store.LIFTS}
 
 
@@ -42,5 +43,7 @@ async def _match_reply(tx: Tx, reply: CustomerReply) -> NewReceipt | None:
     suppresses = _SUPPRESSES.get(asked)
     if message is not None:
         text = None if asked == "stop" else _NOT_TEXT.sub("", reply.text) or None
-        return NewReceipt(receipt, message.customer, suppresses, text, channel=reply.channel)
-    return None if suppresses is None else NewReceipt(receipt, "", suppresses, channel=reply.channel, address=address)
+        return NewReceipt(receipt, message.customer, suppresses, text, reply.channel, reply_from=address)
+    if suppresses is None:
+        return None
+    return NewReceipt(receipt, "", suppresses, None, reply.channel, address, reply_from=address)

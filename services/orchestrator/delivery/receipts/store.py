@@ -19,8 +19,8 @@ _INSERTED = {
 }
 _OPEN = (
     "SELECT r.seq, r.receipt_key, r.message_id, r.customer, r.adapter, r.kind, r.permanent, r.by_machine, r.detail, "
-    "r.at, r.suppresses, r.published, r.text, COALESCE(m.channel, r.channel) AS channel, m.campaign, m.cls, m.topic, "
-    "COALESCE(m.to_address, r.address) AS to_address "
+    "r.at, r.received, r.suppresses, r.published, r.text, COALESCE(m.channel, r.channel) AS channel, "
+    "m.campaign, m.cls, m.topic, COALESCE(m.to_address, r.address) AS to_address "
     "FROM receipt r LEFT JOIN message m ON m.message_id = r.message_id "
     "WHERE (m.message_id IS NOT NULL OR r.address IS NOT NULL)"
 )
@@ -32,7 +32,9 @@ LAST_MESSAGE: Final = (
 )
 """The channel stands in the statement itself, or the partial index (migration 0026) would not be used."""
 LIFTS: Final[Literal["lift"]] = "lift"
-"""What `suppresses` says of a reply that takes back the entry of an earlier one."""
+"""What `suppresses` says of a reply, or of an arrival, that takes back the entry of earlier ones."""
+OF_HANDOVER: Final = "handover:"
+"""Beginning of the keys of what a provider has said at once, when a message was handed over."""
 RECEIPTS_TAKEN: Final = "receipts_taken"
 """Notified when receipts were kept that have to be published."""
 
@@ -42,7 +44,8 @@ Suppresses = SuppressionReason | Literal["lift"]
 
 class NewReceipt(NamedTuple):
     """A receipt of a message that is known here, or a reply from an address that no message is known to have gone to:
-    then `customer` and the message id are empty, and `channel` and `address` are given.
+    then `customer` and the message id are empty, and `channel` and `address` are given. `reply_from`: of every reply,
+    the address that it comes from, which is not kept with the receipt.
     """
 
     receipt: Receipt
@@ -51,6 +54,7 @@ class NewReceipt(NamedTuple):
     text: str | None = None
     channel: str | None = None
     address: str | None = None
+    reply_from: str | None = None
 
 
 async def load_messages(tx: Tx, ids: Collection[str]) -> dict[str, Row[Any]]:
@@ -58,7 +62,7 @@ async def load_messages(tx: Tx, ids: Collection[str]) -> dict[str, Row[Any]]:
     if not ids:
         return {}
     rows = await tx.rows(
-        "SELECT message_id, customer, channel, cls, state, attempts, adapter, closed_at "
+        "SELECT message_id, customer, channel, cls, state, attempts, adapter, closed_at, address_hash "
         f"FROM tracked_message WHERE event_source <> :erased AND {tx.in_list('message_id', 'ids')}",
         erased=ERASED_SOURCE,
         ids=tx.list_parameter(sorted(ids)),
@@ -112,6 +116,15 @@ def _steps_of(adapter: str, new: Sequence[NewReceipt], inserted: Collection[str]
                 *(receipt.message_id, receipt.kind, receipt.at, None, adapter, receipt.detail),
                 *(receipt.permanent, receipt.by_machine),
             )
+
+
+async def note_consequence(tx: Tx, key: str, suppresses: Suppresses) -> None:
+    """Note that a receipt leads to an entry, or takes one back, unless it leads to one anyway."""
+    await tx.execute(
+        "UPDATE receipt SET suppresses = :suppresses WHERE receipt_key = :key AND suppresses IS NULL",
+        suppresses=suppresses,
+        key=key,
+    )
 
 
 async def find_told(tx: Tx, ids: Collection[str]) -> set[str]:

@@ -60,6 +60,7 @@ async def send(answer: Any = None, **how: Any) -> tuple[HandoverResult, MailApiF
     [
         ({}, {"from": "+15017122661"}),
         ({"sender": "Shop"}, {"from": "Shop"}),
+        ({"senders": '{"DE": "Shop"}'}, {"from": "Shop"}),
         ({"sender": None, "messaging_profile_id": PROFILE}, {"messaging_profile_id": PROFILE}),
         (
             {"receipts_url": RECEIPTS},

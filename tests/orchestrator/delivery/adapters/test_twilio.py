@@ -72,6 +72,7 @@ async def send(answer: Any = None, **how: Any) -> tuple[HandoverResult, MailApiF
         ({}, {"From": "+15017122661"}),
         ({"sender": "Shop & Co"}, {"From": "Shop & Co"}),
         ({"sender": "24680"}, {"From": "24680"}),
+        ({"senders": '{"DE": "Shop"}'}, {"From": "Shop"}),
         ({"sender": None, "messaging_service_sid": SERVICE_SID}, {"MessagingServiceSid": SERVICE_SID}),
         ({"messaging_service_sid": SERVICE_SID}, {"From": "+15017122661", "MessagingServiceSid": SERVICE_SID}),
         (

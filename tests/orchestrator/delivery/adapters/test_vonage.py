@@ -61,6 +61,7 @@ async def send(answer: Any = None, **how: Any) -> tuple[HandoverResult, MailApiF
     [
         ({}, {"from": "15017122661"}),
         ({"sender": "Shop"}, {"from": "Shop"}),
+        ({"senders": '{"DE": "+15017122662"}'}, {"from": "15017122662"}),
         (
             {"receipts_url": RECEIPTS},
             {"from": "15017122661", "webhook_url": RECEIPTS, "webhook_version": "v1"},

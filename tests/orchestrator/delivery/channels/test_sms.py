@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from smsutil import split as oracle
 
 from schemas.finding import Severity
+from services.orchestrator.delivery.channels.completion import ContentCompleter
 from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.channels.sms.channel import CHANNEL as SMS
 from services.orchestrator.delivery.channels.sms.cost import estimate_cost
@@ -258,4 +259,69 @@ def test_the_settings_of_a_channel_are_those_that_its_costs_are_estimated_by() -
 def test_a_table_of_prices_that_cannot_be_read_is_refused(text: str, words: str) -> None:
     with pytest.raises(ValidationError) as caught:
         SmsSettings(prices=text)
+    assert words in str(caught.value)
+
+
+OPT_OUTS = '{"US": "Reply STOP to opt out", "FR": "STOP 36111", "*": "Opt out: reply END"}'
+US_NUMBER, FR_NUMBER, DE_NUMBER = "+12025550123", "+33612345678", "+4915112345678"
+
+
+@pytest.mark.parametrize(
+    ("text", "cls", "to", "region", "expected"),
+    [
+        ("Sale!", "marketing", US_NUMBER, None, "Sale!\nReply STOP to opt out"),
+        ("Sale! ", "marketing", FR_NUMBER, None, "Sale!\nSTOP 36111"),
+        ("Sale!", "marketing", DE_NUMBER, None, "Sale!\nOpt out: reply END"),
+        ("Sale!", "service", US_NUMBER, None, "Sale!"),
+        ("Sale!", "transactional", US_NUMBER, None, "Sale!"),
+        ("Sale!", "marketing", None, "US", "Sale!\nReply STOP to opt out"),
+        ("Sale!", "marketing", None, None, "Sale!\nOpt out: reply END"),
+        ("Sale! reply  stop to\nOPT out", "marketing", US_NUMBER, None, None),  # the words themselves
+        ("Sale! Text STOP to end", "marketing", US_NUMBER, None, None),  # the keyword
+        ("Sale! STOP au 36111", "marketing", FR_NUMBER, None, None),
+        ("Sale! STOP", "marketing", FR_NUMBER, None, "Sale! STOP\nSTOP 36111"),  # not where to
+        ("Stop by our shop", "marketing", US_NUMBER, None, "Stop by our shop\nReply STOP to opt out"),
+        ("NONSTOP flights", "marketing", US_NUMBER, None, "NONSTOP flights\nReply STOP to opt out"),
+    ],
+)
+def test_advertising_says_how_to_stop_it_as_the_country_wants(
+    text: str, cls: str, to: str | None, region: str | None, expected: str | None
+) -> None:
+    settings = OrchestratorSettings.model_validate({"sms": {"opt_out_texts": OPT_OUTS}, "region": region})
+    completed = ContentCompleter(settings).complete("sms", {"text": text}, cls, to)
+    assert completed == {"text": text if expected is None else expected}
+
+
+def test_what_is_added_counts_as_parts_and_is_not_added_by_itself() -> None:
+    settings = OrchestratorSettings.model_validate({"sms": {"opt_out_texts": OPT_OUTS, "prices": PRICES}})
+    completed = ContentCompleter(settings).complete("sms", {"text": "a" * 160}, "marketing", US_NUMBER)
+    assert SMS.measure(completed)["parts"] == 2
+    cost = CostEstimator(settings).estimate("sms", completed, US_NUMBER)
+    assert cost is not None and cost.basis == "2 parts to US"
+    without = OrchestratorSettings()
+    assert ContentCompleter(without).complete("sms", {"text": "Hi"}, "marketing", US_NUMBER) == {"text": "Hi"}
+    assert ContentCompleter(settings).complete("push", {"title": "Hi"}, "marketing", "token") == {"title": "Hi"}
+
+
+def test_a_text_that_is_too_long_with_it_is_not_sent_without_it() -> None:
+    settings = OrchestratorSettings.model_validate({"sms": {"opt_out_texts": OPT_OUTS}})
+    with pytest.raises(RenderError) as caught:
+        ContentCompleter(settings).complete("sms", {"text": "a" * 1530}, "marketing", US_NUMBER)
+    assert (caught.value.code, caught.value.field) == ("too_long", "text")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[", "Invalid JSON"),
+        ('{"US": "no"}', "US: "),
+        ('{"US": "' + "a" * 71 + '"}', "US: "),
+        ('{"USA": "Reply STOP"}', "USA: write a country such as US"),
+        ('{"US": "Reply “STOP”"}', "US: use characters of the GSM alphabet"),
+        ('{"US": "Reply\\nSTOP"}', "US: use characters of the GSM alphabet"),
+    ],
+)
+def test_a_table_of_opt_out_texts_that_cannot_be_read_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        SmsSettings(opt_out_texts=text)
     assert words in str(caught.value)

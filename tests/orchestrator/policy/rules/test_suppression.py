@@ -16,8 +16,13 @@ def entry(
     classes: tuple[str, ...] | None = None,
     address: int | None = None,
     expires: int | None = None,
+    reason: str = "manual",
 ) -> SuppressionEntry:
-    return SuppressionEntry(channel, topic, classes, START, expires, "manual", address)
+    return SuppressionEntry(channel, topic, classes, START, expires, reason, address)
+
+
+def undecided(address: int | None = None) -> SuppressionEntry:
+    return entry(address=address, classes=("marketing", "service"), reason="undecided_reply")
 
 
 @pytest.mark.parametrize(
@@ -77,6 +82,31 @@ def test_a_refusal_says_why_how_many_entries_and_until_when(
     covers = "customer" if own else "address"
     evidence = {"reasons": reasons, "entries": own or len(entries), "covers": covers}
     assert (found.evidence, found.until) == (evidence, until)
+
+
+@pytest.mark.parametrize(
+    ("of", "entries", "verdict"),
+    [
+        (OFFER, (undecided(0), undecided(1)), "defer"),
+        (OFFER, (undecided(0), entry(address=1)), "defer"),
+        (OFFER, (undecided(0), entry(address=0), entry(address=1)), "deny"),
+        (OFFER, (undecided(0),), "allow"),  # the other address is free
+        (OFFER, (undecided(),), "defer"),
+        (OFFER, (undecided(), entry()), "deny"),
+        (RECEIPT, (undecided(0), undecided(1)), "allow"),
+    ],
+)
+def test_what_nobody_has_decided_parks_what_nothing_else_refuses(
+    of: object, entries: tuple[SuppressionEntry, ...], verdict: str
+) -> None:
+    known = facts(chosen=preference(addresses=BOTH), entries=entries)
+    candidate = try_on(touch(of), known, channel="email")  # type: ignore[arg-type]
+    (found,) = judged(rule, candidate, known, "02 10:00")
+    assert found.verdict == verdict
+    if verdict == "defer":
+        assert (found.reason, found.until) == ("undecided_reply", None)
+        (cause,) = rule.list_wait_causes(found, candidate, known, at("02 10:00"))
+        assert cause == ("undecided_reply", "email", at("02 14:00"))
 
 
 def test_reasons_are_told_once_and_in_order() -> None:

@@ -63,9 +63,11 @@ class SmtpAdapter:
         *,
         connections: int = 4,
         return_path: str | None = None,
+        bounce_secret: str | None = None,
         max_idle: float = MAX_IDLE,
     ) -> None:
         self._mail, self._clock, self._return_path = mail, clock, return_path
+        self._bounce_secret = bounce_secret
         self._connections = connections
         self._pool = ConnectionPool(connections, lambda: open_connection(server), max_idle)
 
@@ -110,7 +112,7 @@ class SmtpAdapter:
 
     async def _send(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
         try:
-            envelope = create_envelope(message, self._mail, self._return_path, self._clock.now())
+            envelope = create_envelope(message, self._mail, self._return_path, self._clock.now(), self._bounce_secret)
         except NoSender as error:
             return HandoverResult(message.id, "retry", detail=str(error), fault="account")
         except UnwritableAddress:
@@ -187,6 +189,7 @@ def create_adapter(context: AdapterContext) -> SmtpAdapter:
         context.clock,
         connections=settings.connections,
         return_path=settings.return_path,
+        bounce_secret=None if settings.bounce_secret is None else settings.bounce_secret.get_secret_value(),
     )
 
 

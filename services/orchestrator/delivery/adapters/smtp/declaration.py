@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from schemas.adapter_registry import AdapterDeclaration, SettingsCheck
 from schemas.documents import FieldError
 from services.kit.runtime.section import Section
+from services.kit.runtime.settings import SecretKey
 from services.orchestrator.mail_settings import MailAddress
 
 Security = Literal["starttls", "tls", "none"]
@@ -26,7 +27,8 @@ class SmtpSettings(Section):
 
     `security`: `starttls`, `tls` from the first byte, or `none`. A server's certificate must be signed by `ca_file`
     (else by a public authority) and name the host. `connections`: how many at most, in each process. `return_path`:
-    where bounces go; by default to the sender of the mail.
+    where bounces go; by default to the sender of the mail. `bounce_secret`: signs the id of the message in the return
+    path, so that bounces can be read; needs a `return_path` with at most 10 characters before its @.
     """
 
     host: str | None = None
@@ -37,6 +39,7 @@ class SmtpSettings(Section):
     ca_file: Path | None = None
     connections: int = Field(default=4, ge=1, le=50)
     return_path: MailAddress | None = None
+    bounce_secret: SecretKey | None = None
 
     @property
     def server_port(self) -> int:
@@ -48,6 +51,10 @@ class SmtpSettings(Section):
         for given, missing in (("user", "password"), ("password", "user")):
             if getattr(self, given) is not None and getattr(self, missing) is None:
                 raise FieldError(given, f"needs TACTFUL_SMTP__{missing.upper()}")
+        if self.bounce_secret is not None and len((self.return_path or "").rpartition("@")[0]) not in range(1, 11):
+            raise FieldError(
+                "bounce_secret", "needs TACTFUL_SMTP__RETURN_PATH, with at most 10 characters before the @"
+            )
         if self.security == "none" and self.ca_file is not None:
             raise FieldError("ca_file", "has no effect with TACTFUL_SMTP__SECURITY=none: set starttls or tls")
         return self
@@ -72,6 +79,10 @@ DECLARATION: Final = AdapterDeclaration(
         "tls (465), or none (25), for a server in TACTFUL_OUTBOUND__NETWORKS alone. Certificates and host names are",
         "always checked; __CA_FILE: the authorities that sign them, as PEM, if not the public ones. __CONNECTIONS: how",
         "many at most, in each process. __RETURN_PATH: where bounces go; by default to the sender of the mail.",
+        "__BOUNCE_SECRET: signs which mail a bounce is about, for `tactful receipts mail`; at least 16 characters.",
     ),
     check=_check_server_settings,
+    has_receipts=True,
+    receipts_need=("bounce_secret",),
+    tells_arrival=False,
 )

@@ -24,6 +24,7 @@ from services.orchestrator.delivery.adapters.text_api import (
     create_text_api_adapter,
     meanings_of,
 )
+from services.orchestrator.delivery.adapters.text_api_settings import choose_sender
 
 MEANINGS: Final = (*meanings_of(ERROR_CODES), *COMMON_MEANINGS)
 
@@ -47,8 +48,8 @@ def create_adapter(context: AdapterContext) -> TextApiAdapter:
 
 def _build_message(settings: TelnyxSettings, message: Message) -> TextRequest:
     request: dict[str, Any] = {"to": message.to, "text": message.content["text"], "type": "SMS"}
-    if settings.sender is not None:
-        request["from"] = settings.sender
+    if (sender := choose_sender(settings.senders, settings.sender, message)) is not None:
+        request["from"] = sender
     if settings.messaging_profile_id is not None:
         request["messaging_profile_id"] = settings.messaging_profile_id
     if settings.receipts_url is not None:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from schemas.adapter_registry import AdapterDeclaration, SettingsCheck
 from services.orchestrator.delivery.adapters.mail_api_settings import MailApiSettings, check_settings
-from services.orchestrator.delivery.adapters.text_api_settings import ReceiptsUrl, SenderId
+from services.orchestrator.delivery.adapters.text_api_settings import ReceiptsUrl, SenderId, Senders
 
 ProfileId = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F-]{36}$")]
 
@@ -27,6 +27,7 @@ class TelnyxSettings(MailApiSettings):
 
     url: str = "https://api.telnyx.com"
     sender: SenderId | None = None
+    senders: Senders = ""
     messaging_profile_id: ProfileId | None = None
     receipts_url: ReceiptsUrl | None = None
     public_key: Annotated[str, AfterValidator(_check_public_key)] | None = None
@@ -48,6 +49,7 @@ DECLARATION: Final = AdapterDeclaration(
     sample=(
         "The adapter telnyx (docs/adapters/telnyx.md): an API key, a sender or a messaging profile or both. For",
         "receipts: the public https://HOST/v1/receipts/telnyx of this installation, and the public key of the account.",
+        "SENDERS: as TACTFUL_TWILIO__SENDERS.",
     ),
     check=_check_telnyx,
     has_receipts=True,

@@ -22,6 +22,7 @@ from services.orchestrator.delivery.adapters.text_api import (
     create_text_api_adapter,
     meanings_of,
 )
+from services.orchestrator.delivery.adapters.text_api_settings import choose_sender
 from services.orchestrator.delivery.adapters.twilio.declaration import TwilioSettings
 from services.orchestrator.delivery.adapters.twilio.error_codes import ERROR_CODES
 
@@ -51,8 +52,8 @@ def build_form(settings: TwilioSettings, message: Message) -> TextRequest:
     form: dict[str, Any] = {"To": message.to, "Body": message.content["text"]}
     if settings.messaging_service_sid is not None:
         form["MessagingServiceSid"] = settings.messaging_service_sid
-    if settings.sender is not None:
-        form["From"] = settings.sender
+    if (sender := choose_sender(settings.senders, settings.sender, message)) is not None:
+        form["From"] = sender
     if settings.receipts_url is not None:
         form["StatusCallback"] = callback_url(settings.receipts_url, message.id)
     path = f"/2010-04-01/Accounts/{settings.account_sid}/Messages.json"

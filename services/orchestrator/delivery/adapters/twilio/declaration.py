@@ -7,7 +7,7 @@ from pydantic import StringConstraints
 from schemas.adapter_registry import AdapterDeclaration, SettingsCheck
 from services.kit.runtime.settings import SecretKey
 from services.orchestrator.delivery.adapters.mail_api_settings import MailApiSettings, check_settings
-from services.orchestrator.delivery.adapters.text_api_settings import ReceiptsUrl, SenderId
+from services.orchestrator.delivery.adapters.text_api_settings import ReceiptsUrl, SenderId, Senders
 
 AccountSid = Annotated[str, StringConstraints(pattern="^AC[0-9a-fA-F]{32}$")]
 KeySid = Annotated[str, StringConstraints(pattern="^SK[0-9a-fA-F]{32}$")]
@@ -26,6 +26,7 @@ class TwilioSettings(MailApiSettings):
     key_sid: KeySid | None = None
     auth_token: SecretKey | None = None
     sender: SenderId | None = None
+    senders: Senders = ""
     messaging_service_sid: MessagingServiceSid | None = None
     receipts_url: ReceiptsUrl | None = None
 
@@ -46,7 +47,8 @@ DECLARATION: Final = AdapterDeclaration(
     sample=(
         "The adapter twilio (docs/adapters/twilio.md): the account, its auth token as KEY (or an API key: KEY_SID, its",
         "secret as KEY, and AUTH_TOKEN for the receipts), a sender or a messaging service or both, and the public",
-        "https://HOST/v1/receipts/twilio of this installation.",
+        "https://HOST/v1/receipts/twilio of this installation. SENDERS: JSON, other senders by class, country or both:",
+        '{"US": "+15017122661", "marketing": "Shop News", "marketing/DE": "Shop"}.',
     ),
     check=_check_twilio,
     has_receipts=True,

@@ -22,6 +22,7 @@ from services.orchestrator.delivery.adapters.text_api import (
     create_text_api_adapter,
     meanings_of,
 )
+from services.orchestrator.delivery.adapters.text_api_settings import choose_sender
 from services.orchestrator.delivery.adapters.vonage.declaration import VonageSettings
 from services.orchestrator.delivery.adapters.vonage.error_codes import ERROR_CODES
 
@@ -56,7 +57,7 @@ def _build_text(settings: VonageSettings, message: Message) -> TextRequest:
         "channel": "sms",
         "message_type": "text",
         "to": message.to.removeprefix("+"),
-        "from": (settings.sender or "").removeprefix("+"),
+        "from": (choose_sender(settings.senders, settings.sender, message) or "").removeprefix("+"),
         "text": message.content["text"],
         "client_ref": message.id,
     }

@@ -48,8 +48,10 @@ class NoSender(ValueError):
     """No setting says in whose name mails of this kind are sent."""
 
 
-def compose_mail(message: Message, settings: MailSettings) -> Mail:
-    """The mail of a message. Raises NoSender."""
+def compose_mail(message: Message, settings: MailSettings, unsubscribe_subject: str | None = None) -> Mail:
+    """The mail of a message. `unsubscribe_subject`: of the mail by which somebody unsubscribes; by default our message
+    id. Raises NoSender.
+    """
     sender = settings.find_sender(message.cls, message.topic)
     if sender.address is None:
         raise NoSender("no sender: set TACTFUL_MAIL__FROM_ADDRESS")
@@ -61,11 +63,11 @@ def compose_mail(message: Message, settings: MailSettings) -> Mail:
         message.content["subject"],
         message.content["html"],
         message.content["text"],
-        _headers(message, sender, settings),
+        _headers(message, sender, settings, unsubscribe_subject or message.id),
     )
 
 
-def _headers(message: Message, sender: SenderSettings, settings: MailSettings) -> dict[str, str]:
+def _headers(message: Message, sender: SenderSettings, settings: MailSettings, subject: str) -> dict[str, str]:
     assert sender.address is not None
     headers = {
         "Message-ID": f"<{message.id}@{sender.address.rpartition('@')[2]}>",
@@ -76,7 +78,7 @@ def _headers(message: Message, sender: SenderSettings, settings: MailSettings) -
     if (page := message.content.get("unsubscribe")) is not None:
         ways = [f"<{page}>"]
         if settings.unsubscribe_address is not None:
-            ways.append(f"<mailto:{settings.unsubscribe_address}?subject={message.id}>")
+            ways.append(f"<mailto:{settings.unsubscribe_address}?subject={subject}>")
         headers["List-Unsubscribe"] = ", ".join(ways)
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
     return headers

@@ -72,10 +72,7 @@ class SmsChannel:
         """
         rendered = compiled["text"].render(context)
         text = checks.clean_text("text", _compose(rendered), MAX_CHARACTERS).replace("\r\n", "\n")
-        parts = split_sms(text)
-        if len(parts.texts) > MAX_PARTS:
-            offset = len(rendered) - len(rendered.lstrip()) + sum(map(len, parts.texts[:MAX_PARTS]))
-            raise RenderError("too_long", _describe_excess(parts), field="text", offset=offset)
+        check_parts(text, offset=len(rendered) - len(rendered.lstrip()))
         return {"text": text}
 
     def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
@@ -98,6 +95,17 @@ class SmsChannel:
         if parts.encoding == GSM:
             return count
         return f"{count} in Unicode because of {_name_briefly(without_joiners(parts.outside))}"
+
+
+def check_parts(text: str, most: int | None = None, offset: int = 0) -> None:
+    """Raises RenderError for a text of more than 10 parts. `offset`: of the text in what the template wrote, of which
+    `most` characters are.
+    """
+    parts = split_sms(text)
+    if len(parts.texts) > MAX_PARTS:
+        end = sum(map(len, parts.texts[:MAX_PARTS]))
+        offset += end if most is None else min(end, most)
+        raise RenderError("too_long", _describe_excess(parts), field="text", offset=offset)
 
 
 def _compose(text: str) -> str:

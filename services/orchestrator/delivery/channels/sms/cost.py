@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-import phonenumbers
-
+from schemas.address_kinds import find_country
 from services.orchestrator.delivery.channels.costs import MessageCost
 from services.orchestrator.delivery.channels.sms.declaration import SmsSettings
 from services.orchestrator.delivery.channels.sms.parts import count_in_words, split_sms
@@ -17,16 +16,9 @@ def estimate_cost(
     if not settings.prices:
         return None
     table = parse_prices(settings.prices)
-    country = _country_of(to) if to else region
+    country = find_country(to) if to else region
     price = table.per_part.get(country or OTHER_COUNTRIES, table.per_part.get(OTHER_COUNTRIES))
     if price is None:
         return None
     count = len(split_sms(content.get("text", "")).texts)
     return MessageCost(price * count, table.currency, f"{count_in_words(count)} to {country or 'other countries'}")
-
-
-def _country_of(number: str) -> str | None:
-    try:
-        return phonenumbers.region_code_for_number(phonenumbers.parse(number, None))
-    except phonenumbers.NumberParseException:
-        return None

@@ -9,12 +9,15 @@ from schemas.words import join_words
 
 ID: Final = "suppression"
 SUPPRESSION_LIST: Final = "suppression_list"
+UNDECIDED_REPLY: Final = "undecided_reply"
 
 
 _REASONS: Final = {
     SuppressionReason.HARD_BOUNCE: "the address bounced",
+    SuppressionReason.SOFT_BOUNCES: "messages to the address have bounced in a row",
     SuppressionReason.SPAM_COMPLAINT: "the customer reported spam",
     SuppressionReason.STOP_KEYWORD: "the customer told us to stop",
+    SuppressionReason.UNDECIDED_REPLY: "the customer may have told us to stop",
     SuppressionReason.ERASED: "the customer was erased",
     SuppressionReason.LEGAL: "legal reasons",
     SuppressionReason.MANUAL: "put there by hand",
@@ -54,7 +57,15 @@ DECLARATION: Final = RuleDeclaration(
             explain=_explain_suppression,
             remedies=_remedies,
         ),
+        ReasonDeclaration(
+            code=UNDECIDED_REPLY,
+            outcomes=(Outcome.DEFER,),
+            title="A reply waits for a decision",
+            explain=lambda _: "the customer's reply may mean that they want no messages, and nobody has decided yet",
+            remedies=lambda _: [Remedy("somebody with the role agent or privacy", "decides what the reply means")],
+        ),
     ),
     audit_invariant="suppressed_sent",
+    may_park=True,
     explain_allow=lambda _: "the do-not-contact list has no entry for it",
 )
