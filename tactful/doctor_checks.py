@@ -322,9 +322,13 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
         if declaration.sends_mail and not settings.mail.has_sender:
             return DoctorFinding(check, CheckState.RED, f"{name} without a sender", "set TACTFUL_MAIL__FROM_ADDRESS")
         try:
-            result = declaration.check(settings.settings_of(name))
+            result, trial = declaration.check(settings.settings_of(name)), settings.trial_of(name)
         except SettingsError as error:
             return DoctorFinding(check, CheckState.RED, name, str(error))
+        if result.remedy is None and trial is not None:
+            detail = f"{result.detail or name}; trial mode: {len(trial)} recipients, nobody else"
+            remedy = f"for all customers: unset TACTFUL_DISPATCH__ONLY_TO and ONLY_TO of {name}"
+            return DoctorFinding(check, CheckState.AMBER, detail, remedy)
         state = CheckState.GREEN if result.remedy is None else CheckState.RED
         return DoctorFinding(check, state, result.detail or name, result.remedy)
     if development and name == OFF:

@@ -11,6 +11,7 @@ from services.erasure.eraser import Eraser
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database
+from services.kit.observability.logs import log
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
@@ -68,6 +69,9 @@ class Components:
         self.decision_metrics = DecisionMetrics(registry)
         self.backlog_metrics = BacklogMetrics(registry)
         self.delivery_metrics = DeliveryMetrics(registry, clock, settings.adapter_names)
+        for name, trial in self.adapters.trials.items():
+            log("adapter_in_trial", adapter=name, recipients=len(trial))
+            self.delivery_metrics.record_trial(name, len(trial))
         self.receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
         self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics)
         self.hold_metrics = HoldMetrics(registry)

@@ -170,8 +170,10 @@ class AdapterHealth:
 
 
 def _says_something(result: HandoverResult) -> bool:
-    """Whether a result says anything of the provider: not if it had no time to be tried, or came too soon."""
-    return result.detail not in NOT_TRIED and result.fault != "throttle"
+    """Whether a result says anything of the provider: not if it had no time to be tried, came too soon,
+    or was not to be sent at all.
+    """
+    return result.detail not in NOT_TRIED and result.fault not in ("throttle", "trial")
 
 
 def _is_success(result: HandoverResult) -> bool:

@@ -7,6 +7,7 @@ from schemas.adapter_registry import gives_receipts as kind_gives_receipts
 from services.orchestrator.adapter_settings import RouteSettings
 from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.routing import Routes
+from services.orchestrator.trial_recipients import TrialRecipients
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Adapters:
 
     `rates`: how many messages a second one of them may get, where that is set. `memories`: for how many seconds one
     recognises a message that it has had, of those that forget. `kinds`: the kinds of those that have other names.
+    `trials`: the only recipients of those that are in trial mode.
     """
 
     by_name: Mapping[str, Adapter]
@@ -22,6 +24,7 @@ class Adapters:
     rates: Mapping[str, float]
     memories: Mapping[str, float] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
+    trials: Mapping[str, TrialRecipients] = field(default_factory=dict)
 
     @property
     def channels(self) -> frozenset[str]:

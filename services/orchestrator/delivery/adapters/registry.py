@@ -1,6 +1,7 @@
 """Builds the adapters that the settings name, and the routes that adapters bring along."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import APIRouter
 
@@ -12,12 +13,13 @@ from services.kit.runtime.settings import SettingsError
 from services.orchestrator.adapter_settings import RouteSettings, parse_rates
 from services.orchestrator.delivery.adapters.definition import Adapter, AdapterContext
 from services.orchestrator.delivery.adapters.installed import Adapters
+from services.orchestrator.delivery.adapters.installed_adapter import InstalledAdapter
 from services.orchestrator.settings import OrchestratorSettings
 
 
 def build_adapters(settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapters:
     """The adapters that the settings name. Raises SettingsError for an unknown or unfinished one."""
-    by_name: dict[str, Adapter] = {}
+    by_name: dict[str, InstalledAdapter] = {}
     routes: dict[str, tuple[RouteSettings, ...]] = {}
     for channel in settings.adapters:
         for route in settings.routes_of(channel):
@@ -30,13 +32,16 @@ def build_adapters(settings: OrchestratorSettings, database: Database, clock: Cl
                     f"{_setting_of(channel)}: the adapter `{route.adapter}` does not serve this channel"
                 )
             if route.adapter not in by_name:
-                by_name[route.adapter] = _create_adapter(route.adapter, kind, settings, database, clock)
+                own = settings.settings_of(route.adapter)
+                made = create_adapter(route.adapter, own, settings, database, clock)
+                by_name[route.adapter] = InstalledAdapter(made, settings.trial_of(route.adapter))
         if used := settings.routes_of(channel):
             routes[channel] = used
     kinds = {name: settings.kind_of(name) or name for name in settings.adapter_names}
     remembered = {name: ADAPTER_REGISTRY.declarations[kinds[name]].remembers_for for name in by_name}
     memories = {name: seconds for name, seconds in remembered.items() if seconds is not None}
-    return Adapters(by_name, routes, _known_rates(settings), memories, kinds)
+    trials = {name: trial for name in by_name if (trial := settings.trial_of(name)) is not None}
+    return Adapters(by_name, routes, _known_rates(settings), memories, kinds, trials)
 
 
 def _known_rates(settings: OrchestratorSettings) -> Mapping[str, float]:
@@ -62,11 +67,13 @@ def _setting_of(channel: str) -> str:
     return f"TACTFUL_ADAPTERS__{channel.upper()}"
 
 
-def _create_adapter(name: str, kind: str, settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapter:
+def create_adapter(name: str, own: Any, settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapter:
+    """The adapter of this name, whose kind is known, with its own settings. Raises SettingsError."""
+    kind = settings.kind_of(name)
+    assert kind is not None, name
     if ADAPTER_REGISTRY.declarations[kind].sends_mail and not settings.mail.has_sender:
         raise SettingsError("TACTFUL_MAIL__FROM_ADDRESS is not set, and mails need a sender")
     outbound = OutboundGuard(parse_networks(settings.outbound.networks))
-    own = settings.settings_of(name)
     context = AdapterContext(own, settings.dispatch.timeout, database, clock, outbound, settings.mail)
     try:
         adapter: Adapter = ADAPTER_REGISTRY.load_module(kind, "adapter").create_adapter(context)
