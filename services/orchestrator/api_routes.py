@@ -1,6 +1,7 @@
 """Collects the API routes of the orchestrator and gives each the objects it works with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fastapi import APIRouter
 
@@ -71,6 +72,7 @@ def orchestrator_routes(
     signature: SenderSignature,
     settings: OrchestratorSettings,
     adapters: Adapters,
+    adapter_settings: Callable[[str], Any],
     receipt_intake: ReceiptIntake,
     receipt_metrics: ReceiptMetrics,
     region: str | None = None,
@@ -94,7 +96,7 @@ def orchestrator_routes(
         delivery_api.message_routes(database),
         *create_adapter_routes(database),
         adapters_api.adapter_routes(database, adapters, settings),
-        receipts_api.receipt_routes(settings, receipt_intake, receipt_metrics, clock),
+        receipts_api.receipt_routes(settings, adapter_settings, receipt_intake, receipt_metrics, clock),
         contacts_api.contact_routes(database),
         explain_api.why_routes(
             Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder))

@@ -35,6 +35,7 @@ from services.orchestrator.decisions.accepted_events import AcceptedEventExpiry
 from services.orchestrator.decisions.backlog_gauges import backlog_check, catalogue_check
 from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
+from services.orchestrator.delivery.adapter_secrets import LOOK_INTERVAL
 from services.orchestrator.delivery.adapter_trouble import NOTE_INTERVAL, TroubleNotes
 from services.orchestrator.delivery.claims import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
@@ -110,6 +111,11 @@ def build(
     if role in ("decide", "dispatch", "all"):
         notes = TroubleNotes(database, components.delivery.health, _new_owner_id())
         service.add_job("adapter troubles", partial(repeat_every, NOTE_INTERVAL, notes.note))
+        try_again = components.delivery.try_again
+    else:
+        try_again = _nothing_to_try
+    look = partial(components.look_at_secrets, try_again)
+    service.add_job("adapter secrets", partial(repeat_every, LOOK_INTERVAL, look))
     checks = [
         DatabaseMetrics(components.registry, "orchestrator", database, events).update_gauges,
         catalogue_check(database, components.snapshot, components.backlog_metrics),
@@ -131,6 +137,10 @@ def build(
 
     service.after_stop(close_adapters)
     return service
+
+
+def _nothing_to_try(adapter: str) -> None:
+    """This process hands nothing over."""
 
 
 def _new_owner_id() -> str:

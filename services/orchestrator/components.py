@@ -1,6 +1,8 @@
 """The objects that the roles of the orchestrator share."""
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 from schemas.link_tokens import create_link_builder
 from services.clients.address_hashes import AddressHasher
@@ -21,8 +23,10 @@ from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import BacklogMetrics, DecisionMetrics, IngestMetrics
 from services.orchestrator.decisions.pipeline import Pipeline
+from services.orchestrator.delivery.adapter_secrets import AdapterSecrets
+from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.adapters.installed import Adapters
-from services.orchestrator.delivery.adapters.registry import build_adapters
+from services.orchestrator.delivery.adapters.registry import build_adapters, create_adapter
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.metrics import DeliveryMetrics
@@ -52,6 +56,7 @@ class Components:
     ) -> None:
         address_key = settings.require("address_key").encode()
         self.adapters: Adapters = build_adapters(settings, database, clock)
+        self.adapter_secrets = AdapterSecrets(settings, registry)
         self.snapshot: CatalogueSnapshot = CatalogueSnapshot(self.adapters.channels)
         hasher = AddressHasher(address_key, settings.region)
         self.hash_address = hasher.hash_address
@@ -103,6 +108,14 @@ class Components:
             }
         )
         """The dead letters of all three services."""
+
+    async def look_at_secrets(self, on_taken: Callable[[str], None] = lambda adapter: None) -> None:
+        """Take secrets of adapters that have changed."""
+
+        def build(name: str, own: Any) -> Adapter:
+            return create_adapter(name, own, self.settings, self.database, self.clock)
+
+        await self.adapter_secrets.look(self.adapters.by_name, build, on_taken)
 
     def _build_erasure(self) -> None:
         """Who was erased, the job that removes their rows, and the passing over of their events."""

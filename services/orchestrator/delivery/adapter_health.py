@@ -120,6 +120,11 @@ class AdapterHealth:
         self._under_way += count
         self._is_probing = self._cause is not None
 
+    def try_again(self) -> None:
+        """What was wrong with our account may be mended: end its pause."""
+        if self._cause == "account":
+            self._open_until, self._pause = self._now(), 0.0
+
     def progress(self) -> None:
         """A message has begun to leave. Asked for each message, so it looks at no clock."""
         self._begun += 1

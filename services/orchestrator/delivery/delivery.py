@@ -137,6 +137,10 @@ class Delivery:
             lambda name: health[name].share(),
         )
 
+    def try_again(self, adapter: str) -> None:
+        """An adapter has other secrets now: if its account was refused, try it at once."""
+        self.health[adapter].try_again()
+
     def room(self, adapter: str, most: int) -> int:
         """How many messages an adapter may have under way at once."""
         return self.health[adapter].room(most)
