@@ -1,4 +1,4 @@
-"""Receipts from the company's own sender, signed according to Standard Webhooks with the secret of the handovers.
+"""Receipts from the company's own sender, signed according to Standard Webhooks with a secret of the handovers.
 
 The body is `{"receipts": [{"message_id": "msg_...", "kind": "delivered", "at": "2026-03-02T09:00:00Z"}, ...]}`.
 """
@@ -33,7 +33,7 @@ def read_receipts(settings: WebhookSettings, request: ReceiptRequest) -> Sequenc
     """See ReceiptReader."""
     if settings.secret is None:
         raise ReceiptRefused("TACTFUL_WEBHOOK__SECRET is not set, so nobody can prove who sends receipts")
-    check_standard_signature(settings.secret, request, "webhook", "TACTFUL_WEBHOOK__SECRET")
+    check_standard_signature(settings.secret, request, "webhook", "TACTFUL_WEBHOOK__SECRET", settings.second_secret)
     try:
         statements = [_read_statement(each) for each in msgspec.json.decode(request.body, type=_Body).receipts]
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError) as error:
