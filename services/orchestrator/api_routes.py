@@ -93,13 +93,13 @@ def orchestrator_routes(
             clock,
         ),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
-        delivery_api.message_routes(database),
+        delivery_api.message_routes(database, adapters),
         *create_adapter_routes(database),
         adapters_api.adapter_routes(database, adapters, settings),
         receipts_api.receipt_routes(settings, adapter_settings, receipt_intake, receipt_metrics, clock),
         contacts_api.contact_routes(database),
         explain_api.why_routes(
-            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder))
+            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder)), adapters
         ),
         timeline_api.timeline_routes(database, snapshot, facts_reader, clock),
         preview_api.preview_routes(

@@ -39,6 +39,7 @@ from services.orchestrator.delivery.adapter_secrets import LOOK_INTERVAL
 from services.orchestrator.delivery.adapter_trouble import NOTE_INTERVAL, TroubleNotes
 from services.orchestrator.delivery.claims import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
+from services.orchestrator.delivery.provider_waits import provider_wait_check
 from services.orchestrator.delivery.receipts.relay import ReceiptRelay
 from services.orchestrator.delivery.recovery import AttemptRecovery
 from services.orchestrator.holds.release import HoldReleaser
@@ -122,6 +123,7 @@ def build(
     ]
     if role in ("schedule", "all"):
         checks.append(backlog_check(database, clock, components.backlog_metrics))
+        checks.append(provider_wait_check(database, components.adapters, components.delivery_metrics))
     service.add_checks(*checks)
     if role in ("decide", "all"):
         _add_decide_role(service, components, bus)
