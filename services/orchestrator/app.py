@@ -42,6 +42,7 @@ from services.orchestrator.delivery.dispatcher import Dispatcher
 from services.orchestrator.delivery.provider_waits import provider_wait_check
 from services.orchestrator.delivery.receipts.relay import ReceiptRelay
 from services.orchestrator.delivery.recovery import AttemptRecovery
+from services.orchestrator.delivery.retry_budget import RetryBudget
 from services.orchestrator.holds.release import HoldReleaser
 from services.orchestrator.http_app import build_console_context, build_http_app
 from services.orchestrator.insight.audit.auditor import Auditor
@@ -193,6 +194,7 @@ def _add_schedule_role(service: OrchestratorService, components: Components, bus
         releaser.release_ended_holds,
         clock,
         components.decision_metrics,
+        RetryBudget(components.delivery_metrics),
     )
     expiry = AcceptedEventExpiry(database, clock)
     service.add_job("accepted events", partial(repeat_every, EXPIRY_SECONDS, expiry.delete_expired))
