@@ -56,7 +56,6 @@ class Components:
     ) -> None:
         address_key = settings.require("address_key").encode()
         self.adapters: Adapters = build_adapters(settings, database, clock)
-        self.adapter_secrets = AdapterSecrets(settings, registry)
         self.snapshot: CatalogueSnapshot = CatalogueSnapshot(self.adapters.channels)
         hasher = AddressHasher(address_key, settings.region)
         self.hash_address = hasher.hash_address
@@ -74,9 +73,7 @@ class Components:
         self.decision_metrics = DecisionMetrics(registry)
         self.backlog_metrics = BacklogMetrics(registry)
         self.delivery_metrics = DeliveryMetrics(registry, clock, settings.adapter_names)
-        for name, trial in self.adapters.trials.items():
-            log("adapter_in_trial", adapter=name, recipients=len(trial))
-            self.delivery_metrics.record_trial(name, len(trial))
+        self._watch_adapters()
         self.receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
         self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics)
         self.hold_metrics = HoldMetrics(registry)
@@ -109,13 +106,20 @@ class Components:
         )
         """The dead letters of all three services."""
 
+    def _watch_adapters(self) -> None:
+        """Remember what the secrets of adapters are, and say which adapters reach listed recipients only."""
+        self.adapter_secrets = AdapterSecrets(self.settings, self.registry)
+        for name, trial in self.adapters.trials.items():
+            log("adapter_in_trial", adapter=name, recipients=len(trial))
+            self.delivery_metrics.record_trial(name, len(trial))
+
     async def look_at_secrets(self, on_taken: Callable[[str], None] = lambda adapter: None) -> None:
         """Take secrets of adapters that have changed."""
 
-        def build(name: str, own: Any) -> Adapter:
+        def build_with(name: str, own: Any) -> Adapter:
             return create_adapter(name, own, self.settings, self.database, self.clock)
 
-        await self.adapter_secrets.look(self.adapters.by_name, build, on_taken)
+        await self.adapter_secrets.look(self.adapters.by_name, build_with, on_taken)
 
     def _build_erasure(self) -> None:
         """Who was erased, the job that removes their rows, and the passing over of their events."""

@@ -25,7 +25,7 @@ def test_an_adapter_in_trial_mode_says_so(tmp_path: Path) -> None:
         "TACTFUL_WEBHOOK__SECRET": SECRET.get_secret_value(),
         "TACTFUL_WEBHOOK__ONLY_TO": "*@team.example.com, c-1",
     }
-    with product(tmp_path / "data", **given) as running:
+    with product(tmp_path / "data", "--no-demo", **given) as running:
         assert "trial mode: 2 recipients" in " ".join(running.run("adapters", "list").out.split())
         refused = running.run("adapters", "test", "webhook", "--to", "me@example.com")
         assert refused.code == 1
@@ -42,7 +42,7 @@ def test_a_test_message_is_taken(tactful: RunningProduct) -> None:
 
 
 def test_an_adapter_that_sends_nothing_does_not_point_to_a_mailbox(tmp_path: Path) -> None:
-    with product(tmp_path / "data", TACTFUL_ADAPTERS__EMAIL="null") as running:
+    with product(tmp_path / "data", "--no-demo", TACTFUL_ADAPTERS__EMAIL="null") as running:
         done = running.run("adapters", "test", "null", "--to", "me@example.com")
         assert done.code == 0, done.err
         assert "null has thrown it away: nothing is sent by it" in done.err and "mailbox" not in done.err

@@ -126,13 +126,13 @@ async def load_adapter_waits(tx: Tx, adapters: Adapters, names: Iterable[str]) -
 def provider_wait_check(database: Database, adapters: Adapters, metrics: DeliveryMetrics) -> PeriodicCheck:
     """Measures how many messages wait for which adapter, and why."""
 
-    async def check() -> None:
+    async def measure_waits() -> None:
         async with database.read() as tx:
             waits = await load_adapter_waits(tx, adapters, adapters.by_name)
             counts = await count_waiting(tx, adapters) if waits else {}
         metrics.set_provider_waits({name: (wait.cause, counts.get(name, 0)) for name, wait in waits.items()})
 
-    return check
+    return measure_waits
 
 
 def _worst(troubles: list[Trouble]) -> ProviderWait | None:

@@ -25,9 +25,12 @@ class InstalledAdapter:
         """One result for each message, in order; `rejected` for those that trial mode keeps back."""
         trial = self.trial
         if trial is None:
-            return await self._send(messages, first_byte)
+            return await self._send_by_current(messages, first_byte)
         allowed = [message for message in messages if trial.allow(message)]
-        sent = {result.message_id: result for result in (await self._send(allowed, first_byte) if allowed else ())}
+        sent = {
+            result.message_id: result
+            for result in (await self._send_by_current(allowed, first_byte) if allowed else ())
+        }
         return [sent.get(message.id) or _keep_back(message) for message in messages]
 
     async def replace(self, adapter: Adapter) -> None:
@@ -40,7 +43,7 @@ class InstalledAdapter:
         """Close connections."""
         await self._current.close()
 
-    async def _send(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
+    async def _send_by_current(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
         adapter = self._current
         self._under_way[adapter] = self._under_way.get(adapter, 0) + 1
         try:
