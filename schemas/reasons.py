@@ -104,7 +104,7 @@ _CORE_REASONS: Final = (
     ReasonDeclaration(
         code=Reason.TRIAL_MODE,
         outcomes=(Outcome.FAIL,),
-        title="Not sent: the adapter is in trial mode, and its list of recipients does not have this one",
+        title="The adapter is in trial mode, and the recipient is not on its list",
     ),
     ReasonDeclaration(code=Reason.PROVIDER_REJECTED, outcomes=(Outcome.FAIL,), title="Rejected by the provider"),
     ReasonDeclaration(code=Reason.PROVIDER_EXHAUSTED, outcomes=(Outcome.FAIL,), title="The provider failed too often"),

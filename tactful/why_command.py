@@ -65,6 +65,8 @@ def _print_explanation(answer: Mapping[str, Any]) -> None:
         out.print()
         words = f"{waits['words']}{until} ({waits['reason']})"
         out.print(format_cell(f"Message {waits['message_id']} may be sent and waits: {words}"))
+    for adapter in answer.get("in_trial", ()):
+        print_message(f"{adapter} is in trial mode: a message goes out only if its recipient is on the list")
     others = [each for each in answer["channels"] if each["channel"] != answer["channel"]]
     if others:
         out.print()

@@ -52,6 +52,18 @@ async def test_who_is_not_listed_gets_nothing_and_the_message_says_why(tmp_path:
         assert [each["state"] for each in (await product.ask("GET", "/v1/contacts/c-2"))["contacts"]] == ["made"]
 
 
+async def test_explanations_say_it_in_words(tmp_path: Path) -> None:
+    async with in_trial(tmp_path, "c-2") as (product, _):
+        await product.send(event("shop.offer", "e-1"))
+        await product.at(MONDAY + SECOND)
+        told = await product.ask("GET", "/v1/why", params={"source": "/shop", "event": "e-1"})
+        assert told["decisions"][-1]["sentence"] == (
+            "The message failed: the adapter is in trial mode, and the recipient is not on its list."
+        )
+        told = await product.ask("GET", "/v1/why", params={"customer": "c-1", "campaign": "offer"})
+        assert (told["outcome"], told["in_trial"]) == ("send", ["webhook"])
+
+
 async def test_nothing_that_was_kept_back_comes_later_and_the_next_message_is_not_capped(tmp_path: Path) -> None:
     async with in_trial(tmp_path, "c-2") as (product, receiver):
         await product.send(event("shop.offer", "e-1"))

@@ -111,7 +111,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "ExplanationFields": (
         "customer campaign at assumed_event version policy_version preference_version channel outcome "
         "reason rule_id until allowed_from lost_to failure short sentence earliest change verdicts jumps "
-        "unknown channels waits"
+        "unknown channels waits in_trial"
     ),
     "FailureFields": ALL,
     "FindingFields": "pointer code detail line column suggestion severity variable found expected",

@@ -33,7 +33,7 @@ class DeliveryMetrics:
         self._faults = counter(
             registry,
             "delivery_faults_total",
-            "Attempts that a provider refused, where it is known what was wrong",
+            "Attempts that were refused, where it is known what was wrong",
             {**by_adapter, "fault": HANDOVER_FAULTS},
         )
         description = "Duration of one batch of handovers"

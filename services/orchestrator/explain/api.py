@@ -52,7 +52,8 @@ class ChannelAnswer(TypedDict):
 class ExplanationFields(TypedDict):
     """What would be decided about this customer and campaign, and why. `earliest`: when it may be sent; `change`: what
     would have to change; `unknown`: what is no longer known about then; `waits`: of the newest message that may be sent
-    and is not yet, what it waits for at its provider.
+    and is not yet, what it waits for at its provider; `in_trial`: adapters of the channel that reach listed
+    recipients only.
     """
 
     customer: str
@@ -79,6 +80,7 @@ class ExplanationFields(TypedDict):
     unknown: list[str]
     channels: list[ChannelAnswer]
     waits: ProviderWaitFields | None
+    in_trial: list[str]
 
 
 class DecisionSentence(DecisionFields):
@@ -141,6 +143,7 @@ def why_routes(explainer: Explainer, adapters: Adapters) -> APIRouter:
                     customer, campaign, channel, await explainer.explain_at(customer, campaign, moment)
                 )
             found = _explanation_document(customer, campaign, channel, await explainer.explain_now(customer, campaign))
+            found["in_trial"] = adapters.in_trial(found["channel"])
             return {**found, "waits": await _find_wait(explainer, adapters, customer, campaign)}
         detail = "give either `customer` and `campaign` (and `channel`, `at`), or `source` and `event`"
         raise Invalid(detail, errors=[Problem("/query", "wrong_parameters", detail)])
@@ -212,6 +215,7 @@ def _explanation_document(
         **_decision_details(best),
         "unknown": list(explanation.unknown),
         "waits": None,
+        "in_trial": [],
         "channels": [
             {
                 "channel": decision.channel,

@@ -31,6 +31,10 @@ class Adapters:
         """The channels that can send."""
         return frozenset(self.routes)
 
+    def in_trial(self, channel: str) -> list[str]:
+        """The adapters of a channel that reach listed recipients only."""
+        return [route.adapter for route in self.routes.get(channel, ()) if route.adapter in self.trials]
+
     def gives_receipts(self, name: str | None) -> bool:
         """Whether the provider behind an adapter tells later what became of messages. One not known here may."""
         return kind_gives_receipts(self.kinds.get(name or "", name))
