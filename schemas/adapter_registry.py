@@ -17,6 +17,10 @@ OFF: Final = "off"
 """What the setting of a channel says instead of an adapter's id if the channel sends nothing."""
 
 
+Destination = Literal["provider", "inbox", "nowhere"]
+"""Where an adapter brings messages: to a provider; into this installation, for people to look at; or nowhere at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class SettingsCheck:
     """What `tactful doctor` reports about the settings of an adapter."""
@@ -38,8 +42,7 @@ class AdapterDeclaration:
     """What it does with messages, where settings list the adapters; empty if its id says it."""
     channels: frozenset[str] | None = None
     """The ids of the channels that it serves; None for all."""
-    destination: Literal["provider", "inbox", "nowhere"] = "provider"
-    """Where messages go: to a provider; into this installation, for people to look at; or nowhere at all."""
+    destination: Destination = "provider"
     remembers_for: float | None = None
     """For how many seconds the provider recognises a message that it has had. None: always, or it never does; the
     adapter's `idempotent` says which.

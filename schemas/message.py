@@ -5,12 +5,13 @@ from typing import Final, Literal, get_args
 import msgspec
 
 HandoverOutcome = Literal["accepted", "rejected", "retry", "unknown"]
-HandoverFault = Literal["address", "unsubscribed", "account", "content", "throttle"]
+HandoverFault = Literal["address", "unsubscribed", "account", "content", "throttle", "trial"]
 HANDOVER_FAULTS: Final[tuple[HandoverFault, ...]] = get_args(HandoverFault)
 """What is wrong, where a provider says so. address: nobody is reached under it, and nothing should be sent to it again.
 unsubscribed: the customer has told the provider to stop, and the provider keeps to that.
 account: our key, sender or contract is refused, so every other message would be refused as well. content: this message
-is refused, others are not. throttle: too much at once.
+is refused, others are not. throttle: too much at once. trial: no provider was asked, because the adapter is in trial
+mode and the recipient is not on its list.
 """
 
 
@@ -35,6 +36,8 @@ class Message(msgspec.Struct, frozen=True):
     """Language of the content; None where the channel's content has none."""
     topic: str | None = None
     """The topic that the customer knows it by, if its campaign has one."""
+    traceparent: str | None = None
+    """The W3C trace context of its event, if that has one. Adapters get it; it is not stored with the message."""
 
 
 class HandoverResult(msgspec.Struct, frozen=True):

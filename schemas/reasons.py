@@ -49,6 +49,7 @@ class Reason(StrEnum):
     OTHER_CHANNEL = "other_channel"
     RENDER_ERROR = "render_error"
     POLICY_UNAVAILABLE = "policy_unavailable"
+    TRIAL_MODE = "trial_mode"
     PROVIDER_REJECTED = "provider_rejected"
     PROVIDER_EXHAUSTED = "provider_exhausted"
 
@@ -76,8 +77,9 @@ def _explain_other_channel(verdict: Verdict) -> str:
 
 _CORE_REASONS: Final = (
     ReasonDeclaration(code=Reason.ELIGIBLE, outcomes=(Outcome.SEND,), title="All rules allow it"),
-    # No decision has these two yet: their outcomes are empty.
-    ReasonDeclaration(code=Reason.PROVIDER_THROTTLE, outcomes=(), title="The provider asks us to wait"),
+    # No decision has it: it is why a message waits that the rules allow (delivery/provider_waits.py).
+    ReasonDeclaration(code=Reason.PROVIDER_THROTTLE, outcomes=(), title="Waits for its provider"),
+    # No decision has it yet.
     ReasonDeclaration(code=Reason.SEND_TIME, outcomes=(), title="Waits for a better hour"),
     ReasonDeclaration(
         code=Reason.FALLBACK_WAIT,
@@ -98,6 +100,11 @@ _CORE_REASONS: Final = (
         title="A rule could not be evaluated",
         explain=_explain_failure,
         remedies=_failure_remedies,
+    ),
+    ReasonDeclaration(
+        code=Reason.TRIAL_MODE,
+        outcomes=(Outcome.FAIL,),
+        title="The adapter is in trial mode, and the recipient is not on its list",
     ),
     ReasonDeclaration(code=Reason.PROVIDER_REJECTED, outcomes=(Outcome.FAIL,), title="Rejected by the provider"),
     ReasonDeclaration(code=Reason.PROVIDER_EXHAUSTED, outcomes=(Outcome.FAIL,), title="The provider failed too often"),

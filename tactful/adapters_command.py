@@ -21,8 +21,14 @@ TEST_COLUMNS = {
     "detail": "detail",
     "seconds": "seconds",
 }
+TAKEN_WORDS = {
+    "provider": "has taken it; whether it arrives, your own mailbox or telephone says",
+    "inbox": "has taken it; you find it in the sandbox inbox, nothing has left this installation",
+    "nowhere": "has thrown it away: nothing is sent by it",
+}
 STATE_WORDS = {
     "serving": "serves",
+    "no_dispatcher": "no process hands over",
     "throttled": "asked for time",
     "stalled": "does not answer",
     "failing": "fails",
@@ -54,7 +60,7 @@ def send_test(
     print_data([result] if output is OutputFormat.TABLE else result, output, TEST_COLUMNS)
     if result["outcome"] != "accepted":
         raise CommandError(f"{name} did not take the message", hint=result["detail"])
-    print_message(f"{name} has taken it; whether it arrives, your own mailbox or telephone says")
+    print_message(f"{name} {TAKEN_WORDS[result.get('destination', 'provider')]}")
 
 
 def _row(adapter: Mapping[str, Any]) -> dict[str, object]:
@@ -63,10 +69,16 @@ def _row(adapter: Mapping[str, Any]) -> dict[str, object]:
     return {
         "adapter": name if name == kind else f"{name} ({kind})",
         "channels": "\n".join(_route_words(route) for route in adapter["channels"]),
-        "state": f"{state} until {adapter['until']}" if adapter["until"] else state,
+        "state": _with_trial(f"{state} until {adapter['until']}" if adapter["until"] else state, adapter),
         "waiting": adapter["waiting"],
         "lately": "\n".join(f"{each['count']} x {each['outcome']}: {each['detail']}" for each in adapter["failures"]),
     }
+
+
+def _with_trial(state: str, adapter: Mapping[str, Any]) -> str:
+    """The state, and that the adapter is in trial mode. An API of an earlier version knows no trial mode."""
+    recipients = adapter.get("trial_recipients")
+    return state if recipients is None else f"{state}\ntrial mode: {recipients} recipients"
 
 
 def _route_words(route: Mapping[str, Any]) -> str:

@@ -342,13 +342,17 @@ def _check_sender(
 ) -> DoctorFinding:
     """Can an adapter send, and does the provider tell what became of messages."""
     try:
-        own = settings.settings_of(name)
+        own, trial = settings.settings_of(name), settings.trial_of(name)
     except SettingsError as error:
         return DoctorFinding(check, CheckState.RED, name, str(error))
     result = declaration.check(own)
     detail = result.detail or name
     if result.remedy is not None:
         return DoctorFinding(check, CheckState.RED, detail, result.remedy)
+    if trial is not None:
+        detail = f"{detail}; trial mode: {len(trial)} recipients, nobody else"
+        remedy = f"for all customers: unset TACTFUL_DISPATCH__ONLY_TO and ONLY_TO of {name}"
+        return DoctorFinding(check, CheckState.AMBER, detail, remedy)
     if missing := declaration.missing_for_receipts(own):
         prefix = f"TACTFUL_{name}__".upper() if name == declaration.id else f"in TACTFUL_ACCOUNTS, for `{name}`, "
         fields = [field.upper() if name == declaration.id else field for field in missing]

@@ -60,6 +60,13 @@ def _print_explanation(answer: Mapping[str, Any]) -> None:
             out.print(format_cell(f"  - {change}"))
     if answer["assumed_event"] is None:
         print_message("No event of this customer has triggered the campaign so far: assumed is one without data.")
+    if (waits := answer.get("waits")) is not None:  # an API of an earlier version does not say it
+        until = f", until {waits['until']}" if waits["until"] else ""
+        out.print()
+        words = f"{waits['words']}{until} ({waits['reason']})"
+        out.print(format_cell(f"Message {waits['message_id']} may be sent and waits: {words}"))
+    for adapter in answer.get("in_trial", ()):
+        print_message(f"{adapter} is in trial mode: a message goes out only if its recipient is on the list")
     others = [each for each in answer["channels"] if each["channel"] != answer["channel"]]
     if others:
         out.print()

@@ -15,6 +15,7 @@ from schemas.channel_registry import CHANNEL_REGISTRY, ChannelDeclaration
 from services.deployment_settings import DeploymentSettings
 from services.development import api_reference
 from services.kit.runtime.settings import list_setting_origins
+from services.orchestrator.settings import section_of
 
 ROOT: Final = Path(__file__).parents[2]
 LINE_LENGTH: Final = 118
@@ -86,7 +87,7 @@ def _adapter_settings() -> Iterator[str]:
     extensions: list[ChannelDeclaration | AdapterDeclaration] = [*CHANNEL_REGISTRY.declarations.values(), *adapters]
     for extension in extensions:
         yield from (f"# {line}" for line in extension.sample)
-        names = [_variable(extension.id, field) for field in extension.settings.model_fields]
+        names = [_variable(extension.id, field) for field in section_of(extension).model_fields]
         yield from (f"{name}={values[name]}" for name in names)
 
 
@@ -114,7 +115,7 @@ def _adapter_table() -> Iterator[str]:
 
 
 def _setting_names(extension: AdapterDeclaration | ChannelDeclaration) -> str:
-    names = ", ".join(f"`{_variable(extension.id, field)}`" for field in extension.settings.model_fields)
+    names = ", ".join(f"`{_variable(extension.id, field)}`" for field in section_of(extension).model_fields)
     return names or "none"
 
 

@@ -1,6 +1,7 @@
 """Collects the API routes of the orchestrator and gives each the objects it works with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fastapi import APIRouter
 
@@ -71,11 +72,15 @@ def orchestrator_routes(
     signature: SenderSignature,
     settings: OrchestratorSettings,
     adapters: Adapters,
+    adapter_settings: Callable[[str], Any],
     receipt_intake: ReceiptIntake,
     receipt_metrics: ReceiptMetrics,
     ingest_metrics: IngestMetrics | None = None,
 ) -> list[APIRouter]:
     """Builds the routers, one for each kind of resource."""
+    event_log = event_intake.EventLog(
+        *(bus, topic, database, decided_signal, snapshot, erased, signature, settings.region, ingest_metrics)
+    )
     return [
         campaigns_api.campaign_routes(database, clock, with_confirmations(check_content, settings.silent_adapters())),
         policy_api.policy_routes(database, clock, topics, situations),
@@ -83,21 +88,17 @@ def orchestrator_routes(
         simulations_api.simulation_routes(database, clock, check_content),
         audit_api.violation_routes(database),
         access_api.key_routes(database, clock),
-        events_api.event_routes(
-            event_intake.EventLog(
-                *(bus, topic, database, decided_signal, snapshot, erased, signature, settings.region, ingest_metrics)
-            ),
-            clock,
-        ),
+        events_api.event_routes(event_log, clock),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
-        delivery_api.message_routes(database),
+        delivery_api.message_routes(database, adapters),
         *create_adapter_routes(database),
         adapters_api.adapter_routes(database, adapters, settings),
-        receipts_api.receipt_routes(settings, receipt_intake, receipt_metrics, clock),
+        receipts_api.receipt_routes(settings, adapter_settings, receipt_intake, receipt_metrics, clock),
         replies_api.reply_routes(database, receipt_intake.reply_decisions),
         contacts_api.contact_routes(database),
         explain_api.why_routes(
-            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, settings))
+            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, settings)),
+            adapters,
         ),
         timeline_api.timeline_routes(database, snapshot, facts_reader, clock),
         preview_api.preview_routes(

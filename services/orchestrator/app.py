@@ -37,12 +37,15 @@ from services.orchestrator.decisions.backlog_gauges import backlog_check, catalo
 from services.orchestrator.decisions.message_life import render_changes
 from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
+from services.orchestrator.delivery.adapter_secrets import LOOK_INTERVAL
 from services.orchestrator.delivery.adapter_trouble import NOTE_INTERVAL, TroubleNotes
 from services.orchestrator.delivery.claims import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
+from services.orchestrator.delivery.provider_waits import provider_wait_check
 from services.orchestrator.delivery.receipts.relay import ReceiptRelay
 from services.orchestrator.delivery.receipts.undecided_gauges import undecided_check
 from services.orchestrator.delivery.recovery import AttemptRecovery
+from services.orchestrator.delivery.retry_budget import RetryBudget
 from services.orchestrator.holds.release import HoldReleaser
 from services.orchestrator.http_app import build_console_context, build_http_app
 from services.orchestrator.insight.audit.auditor import Auditor
@@ -116,6 +119,11 @@ def build(
     if role in ("decide", "dispatch", "all"):
         notes = TroubleNotes(database, components.delivery.health, _new_owner_id())
         service.add_job("adapter troubles", partial(repeat_every, NOTE_INTERVAL, notes.note))
+        try_again = components.delivery.try_again
+    else:
+        try_again = _nothing_to_try
+    look = partial(components.look_at_secrets, try_again)
+    service.add_job("adapter secrets", partial(repeat_every, LOOK_INTERVAL, look))
     checks = [
         DatabaseMetrics(components.registry, "orchestrator", database, events).update_gauges,
         catalogue_check(database, components.snapshot, components.backlog_metrics),
@@ -123,6 +131,7 @@ def build(
     if role in ("schedule", "all"):
         checks.append(backlog_check(database, clock, components.backlog_metrics))
         checks.append(undecided_check(database, components.receipt_metrics))
+        checks.append(provider_wait_check(database, components.adapters, components.delivery_metrics))
     service.add_checks(*checks)
     if role in ("decide", "all"):
         _add_decide_role(service, components, bus)
@@ -138,6 +147,10 @@ def build(
 
     service.after_stop(close_adapters)
     return service
+
+
+def _nothing_to_try(adapter: str) -> None:
+    """This process hands nothing over."""
 
 
 def _new_owner_id() -> str:
@@ -188,6 +201,7 @@ def _add_schedule_role(service: OrchestratorService, components: Components, bus
         releaser.release_ended_holds,
         clock,
         components.decision_metrics,
+        RetryBudget(components.delivery_metrics),
     )
     expiry = AcceptedEventExpiry(database, clock)
     service.add_job("accepted events", partial(repeat_every, EXPIRY_SECONDS, expiry.delete_expired))

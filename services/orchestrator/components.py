@@ -1,6 +1,8 @@
 """The objects that the roles of the orchestrator share."""
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 from schemas.link_tokens import create_link_builder
 from schemas.topics import OUT_TOPICS
@@ -13,6 +15,7 @@ from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.topic_publisher import TopicMetrics
 from services.kit.db.database import Database
+from services.kit.observability.logs import log
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
@@ -22,8 +25,10 @@ from services.orchestrator.decisions.evaluator import Evaluator
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import BacklogMetrics, DecisionMetrics, IngestMetrics
 from services.orchestrator.decisions.pipeline import Pipeline
+from services.orchestrator.delivery.adapter_secrets import AdapterSecrets
+from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.adapters.installed import Adapters
-from services.orchestrator.delivery.adapters.registry import build_adapters
+from services.orchestrator.delivery.adapters.registry import build_adapters, create_adapter
 from services.orchestrator.delivery.channels.completion import ContentCompleter
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
@@ -71,6 +76,7 @@ class Components:
         self.decision_metrics = DecisionMetrics(registry)
         self.backlog_metrics = BacklogMetrics(registry)
         self.delivery_metrics = DeliveryMetrics(registry, clock, settings.adapter_names)
+        self._watch_adapters()
         self.receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
         self.topic_metrics = TopicMetrics(registry, OUT_TOPICS)
         self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics, settings.bounces)
@@ -109,6 +115,21 @@ class Components:
         )
         shadow_renderer = Renderer(self.snapshot, self.links, completer=completer)
         self.shadow = ShadowRecorder(shadow_renderer.render_message, ShadowMetrics(self.registry))
+
+    def _watch_adapters(self) -> None:
+        """Remember what the secrets of adapters are, and say which adapters reach listed recipients only."""
+        self.adapter_secrets = AdapterSecrets(self.settings, self.registry)
+        for name, trial in self.adapters.trials.items():
+            log("adapter_in_trial", adapter=name, recipients=len(trial))
+            self.delivery_metrics.record_trial(name, len(trial))
+
+    async def look_at_secrets(self, on_taken: Callable[[str], None] = lambda adapter: None) -> None:
+        """Take secrets of adapters that have changed."""
+
+        def build_with(name: str, own: Any) -> Adapter:
+            return create_adapter(name, own, self.settings, self.database, self.clock)
+
+        await self.adapter_secrets.look(self.adapters.by_name, build_with, on_taken)
 
     def _build_erasure(self) -> None:
         """Who was erased, the job that removes their rows, and the passing over of their events."""

@@ -78,6 +78,7 @@ def build_http_app(
         ingest_metrics=components.ingest_metrics,
         settings=components.settings,
         adapters=components.adapters,
+        adapter_settings=components.adapter_secrets.settings_of,
         receipt_intake=components.receipt_intake,
         receipt_metrics=components.receipt_metrics,
     )

@@ -1,10 +1,11 @@
 """Settings of the orchestrator: handover to providers, which adapter serves each channel, and those of extensions."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, create_model, field_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, create_model, field_validator
 
 from schemas.adapter_registry import (
     ADAPTER_REGISTRY,
@@ -23,6 +24,7 @@ from services.kit.runtime.settings import Seconds, SettingsError
 from services.orchestrator.adapter_settings import RouteSettings, parse_accounts, parse_rates, parse_routes
 from services.orchestrator.bounce_settings import BounceSettings
 from services.orchestrator.mail_settings import MailSettings
+from services.orchestrator.trial_recipients import OnlyTo, TrialRecipients, parse_recipients
 
 REQUIRED_SETTINGS = (
     "database.url",
@@ -62,7 +64,8 @@ class DispatchSettings(Section):
     `deadline`: how long one attempt may take. `slack`: by how much clocks may differ. `timeout`: how long a provider
     may take to answer. `rates`: how many messages a second an adapter gets, over all processes: `sendgrid=100, news=5`.
     `max_duplicates`: 1 lets a transactional message be sent once more where nobody knows what became of it and the
-    provider would not recognise it; it may then arrive twice.
+    provider would not recognise it; it may then arrive twice. `only_to`: the only recipients of adapters whose messages
+    leave the installation (trial_recipients.py).
     """
 
     deadline: Seconds = 30.0
@@ -70,6 +73,7 @@ class DispatchSettings(Section):
     timeout: Seconds = 10.0
     rates: Annotated[str, AfterValidator(_check_rates)] = ""
     max_duplicates: int = Field(default=0, ge=0, le=1)
+    only_to: OnlyTo = ""
 
 
 class RetentionSettings(Section):
@@ -80,6 +84,17 @@ class RetentionSettings(Section):
     """
 
     decisions: Annotated[int, Field(ge=30, le=36_500)] | None = None
+
+
+@cache
+def section_of(extension: AdapterDeclaration | ChannelDeclaration) -> type[BaseModel]:
+    """The section of an extension: what it declares and, of an adapter that reaches people, its trial mode."""
+    if isinstance(extension, ChannelDeclaration) or extension.destination != "provider":
+        return extension.settings
+    own = extension.settings
+    return create_model(
+        own.__name__, __base__=own, __module__=own.__module__, __doc__=own.__doc__, only_to=(OnlyTo, "")
+    )
 
 
 def _with_extension_sections(base: type[ConnectedServiceSettings]) -> type[ConnectedServiceSettings]:
@@ -103,7 +118,8 @@ def _with_extension_sections(base: type[ConnectedServiceSettings]) -> type[Conne
             "accounts",
         ):
             raise ExtensionError(f"the extension `{extension.id}` has the name of another section of the settings")
-        sections[extension.id] = (extension.settings, extension.settings())
+        section = section_of(extension)
+        sections[extension.id] = (section, section())
     return create_model("ExtensionSections", __base__=base, __module__=__name__, **sections)
 
 
@@ -181,6 +197,13 @@ class OrchestratorSettings(ExtensionSections):
             if not self.gives_receipts(route.adapter)
         }
 
+    def trial_of(self, adapter: str) -> TrialRecipients | None:
+        """The only recipients that an adapter may reach; None if it is not in trial mode. Raises SettingsError."""
+        kind = self.kind_of(adapter)
+        if kind is None or ADAPTER_REGISTRY.declarations[kind].destination != "provider":
+            return None
+        return parse_recipients(self.settings_of(adapter).only_to or self.dispatch.only_to)
+
     def kind_of(self, adapter: str) -> str | None:
         """The kind of an adapter: the id of its folder. None if there is no adapter of this name."""
         account = parse_accounts(self.accounts).get(adapter)
@@ -194,7 +217,7 @@ class OrchestratorSettings(ExtensionSections):
             return getattr(self, adapter)
         given = {name: value.get_secret_value() for name, value in account.settings.items()}
         try:
-            return ADAPTER_REGISTRY.declarations[account.adapter].settings.model_validate(given)
+            return section_of(ADAPTER_REGISTRY.declarations[account.adapter]).model_validate(given)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = "/".join(map(str, (adapter, *first["loc"])))

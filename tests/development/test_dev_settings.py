@@ -48,6 +48,7 @@ TAKES_EFFECT = {
     "TACTFUL_DISPATCH__TIMEOUT": "2",
     "TACTFUL_DISPATCH__RATES": "sandbox=7",
     "TACTFUL_DISPATCH__MAX_DUPLICATES": "1",
+    "TACTFUL_DISPATCH__ONLY_TO": "*@shop.example.org",
     "TACTFUL_ACCOUNTS": '{"second": {"adapter": "sandbox"}}',
     "TACTFUL_RETENTION__DECISIONS": "400",
     "TACTFUL_BOUNCES__LIMIT": "5",

@@ -112,7 +112,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "ExplanationFields": (
         "customer campaign at assumed_event version policy_version preference_version channel outcome "
         "reason rule_id until allowed_from lost_to failure short sentence earliest change verdicts jumps "
-        "unknown channels"
+        "unknown channels waits in_trial"
     ),
     "FailureFields": ALL,
     "FindingFields": "pointer code detail line column suggestion severity variable found expected",
@@ -140,7 +140,8 @@ OPERATIONAL: Final[Mapping[str, str]] = {
         "status since until expires_at hidden locale adapter provider_id detail attempt_count created "
         "updated"
     ),
-    "MessageWithAttempts": "attempts decisions delivery receipts",
+    "MessageWithAttempts": "attempts decisions delivery receipts waits",
+    "ProviderWaitFields": ALL,
     "ReceiptCounts": ALL,
     "ReceiptFields": "kind permanent by_machine detail adapter at received",
     "ReplyFields": ("id customer channel adapter message_id hidden at received state decided_by decided_at"),

@@ -244,6 +244,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
             signature=SenderSignature(SERVICE_KEY),
             settings=settings,
             adapters=build_adapters(settings, database, clock),
+            adapter_settings=settings.settings_of,
             receipt_intake=ReceiptIntake(database, suppression, clock, receipt_metrics),
             receipt_metrics=receipt_metrics,
         ),

@@ -89,6 +89,15 @@ def test_a_database_that_is_behind_is_red_until_it_is_upgraded(nothing: dict[str
             {"TACTFUL_WEBHOOK__URL": "https://mail.example", "TACTFUL_WEBHOOK__SECRET": "0123456789abcdef"},
             "green",
         ),
+        (
+            "webhook",
+            {
+                "TACTFUL_WEBHOOK__URL": "https://mail.example",
+                "TACTFUL_WEBHOOK__SECRET": "0123456789abcdef",
+                "TACTFUL_DISPATCH__ONLY_TO": "+4915112345678",
+            },
+            "amber",
+        ),
         ("pigeon", {}, "red"),
         ("off", {}, "amber"),
     ],

@@ -1,4 +1,4 @@
-"""Settings of a service, read once at start from environment variables, secret files and a TOML file.
+"""Settings of a service, read at start from environment variables, secret files and a TOML file.
 
 `TACTFUL_SECTION__KEY` sets `key` in the section `section`. A service declares its settings as a subclass of
 `ServiceSettings`, which holds what every service has: database, log, HTTP, keys. A name that nobody knows stops the
@@ -9,9 +9,10 @@ may be given the same environment, so a name is unknown only when none of their 
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -155,7 +156,9 @@ class WebSettings(Section):
 
 
 class ServiceSettings(BaseSettings):
-    """The settings that every service has. `load_settings` reads them; they do not change afterwards."""
+    """The settings that every service has. `load_settings` reads them; they do not change afterwards, but their sources
+    can be read again (`reload_settings`).
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -177,6 +180,7 @@ class ServiceSettings(BaseSettings):
     service_key: BearerKey | None = None
 
     _origins: dict[SettingPath, str] = PrivateAttr(default_factory=dict)
+    _read_again: Callable[[], "ServiceSettings"] | None = PrivateAttr(default=None)
 
     def require_set(self, names: Sequence[str]) -> None:
         """Raises SettingsError, which names them, if any of these (`name` or `section.key`) is set by no source.
@@ -258,7 +262,51 @@ def load_settings(
         ("argument", _paths_in(arguments)),
     )
     settings._origins.update({path: origin for origin, paths in layers for path in paths})
+    settings._read_again = partial(load_settings, settings_type, deployment=deployment, **arguments)
     return settings
+
+
+def can_reload(settings: ServiceSettings) -> bool:
+    """Whether these settings were read from their sources, so that they can be read again."""
+    return settings._read_again is not None
+
+
+def reload_settings(settings: Settings) -> Settings:
+    """What the sources of these settings say now. The settings themselves do not change: the caller takes what may.
+
+    Raises SettingsError as `load_settings` does, also for files that cannot be read.
+    """
+    assert settings._read_again is not None, "these settings were not loaded"
+    try:
+        return cast("Settings", settings._read_again())
+    except SettingsError:
+        raise
+    except (OSError, ValueError) as error:  # of a file; the text may quote what is in it
+        raise SettingsError(f"the files of settings cannot be read: {type(error).__name__}") from None
+
+
+FileStamps: TypeAlias = Mapping[Path, tuple[int, int, int] | None]
+"""Of files: when each was written, its size, and which file it is. None for one that cannot be looked at."""
+
+
+def stamp_setting_files() -> FileStamps:
+    """The files that settings are read from, as they are now. A difference says that some may have changed."""
+    directory, config = os.environ.get(SECRETS_DIR_VARIABLE), os.environ.get(CONFIG_VARIABLE)
+    paths = [Path(config)] if config else []
+    if directory:
+        try:
+            paths += [path for path in sorted(Path(directory).iterdir()) if not path.name.startswith(".")]
+        except OSError:
+            paths.append(Path(directory))
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def join_names(names: Sequence[str]) -> str:

@@ -13,11 +13,12 @@ from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.page_frame import PageRenderer, page_route_class
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.delivery.adapter_overview import AdapterOverview, load_overviews
-from services.orchestrator.delivery.adapter_test import send_test_message
+from services.orchestrator.delivery.adapter_test import AdapterTestOutcome, send_test_message
 
 PATH = "/console/adapters"
 STATE_WORDS = {
     "serving": "Serves",
+    "no_dispatcher": "No process hands over",
     "throttled": "Asked for time",
     "stalled": "Does not answer",
     "failing": "Fails",
@@ -25,17 +26,23 @@ STATE_WORDS = {
 }
 STATE_HELP = {
     "serving": "",
+    "no_dispatcher": "No process with the role dispatch lives: what waits, or is to be tried again, stays where it is.",
     "throttled": "The provider takes no more for now. Messages go to other adapters of the channel, or wait.",
     "stalled": "Nothing has been answered for some seconds. Messages go to other adapters of the channel, or wait.",
     "failing": "Most attempts failed lately. Messages go to other adapters of the channel, or wait untried.",
     "account": "Key, sender or contract: nothing goes out by it until somebody mends that. No message is lost.",
 }
 _OUTCOME_WORDS = {
-    "accepted": "has taken the message. Whether it arrives, your own mailbox or telephone says.",
     "rejected": "refused the message.",
     "retry": "did not take the message now.",
     "unknown": "did not answer; nobody knows whether the message arrives.",
 }
+_TAKEN_WORDS = {
+    "provider": "has taken the message. Whether it arrives, your own mailbox or telephone says.",
+    "inbox": "has taken the message. You find it in the sandbox inbox; nothing has left this installation.",
+    "nowhere": "has thrown the message away, as it does with all: nothing is sent by it.",
+}
+_TRIAL_WORDS = "is in trial mode, and this recipient is not on its list: nothing was sent."
 
 
 class TestWords(NamedTuple):
@@ -82,11 +89,19 @@ def adapters_page_routes(context: ConsoleContext, renderer: PageRenderer) -> API
             return await show(request, principal, TestWords(name, False, "was not asked:", problem))
         result = tested.result
         log("adapter_tested", adapter=name, channel=tested.channel, outcome=result.outcome, by=principal.name)
-        words = _OUTCOME_WORDS[result.outcome]
-        said = TestWords(name, result.outcome == "accepted", words, redact(result.detail or ""))
+        said = TestWords(name, result.outcome == "accepted", _words_for(tested), redact(result.detail or ""))
         return await show(request, principal, said)
 
     return routes
+
+
+def _words_for(tested: AdapterTestOutcome) -> str:
+    """What came of a test message."""
+    if tested.result.fault == "trial":
+        return _TRIAL_WORDS
+    if tested.result.outcome == "accepted":
+        return _TAKEN_WORDS[tested.destination]
+    return _OUTCOME_WORDS[tested.result.outcome]
 
 
 def _until_words(overview: AdapterOverview, now: int, at: WallClock) -> str:

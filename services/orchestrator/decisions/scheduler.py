@@ -28,7 +28,7 @@ from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
 from services.orchestrator.decisions.message_store import TIMER_NEAR
 from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.decisions.store import END_OF_TIME
-from services.orchestrator.decisions.timer_store import MAX_CLAIMS, DueMessage
+from services.orchestrator.decisions.timer_store import MAX_CLAIMS, DueMessage, RetryAdmission, admit_all
 from services.orchestrator.policy.rank import Rank, make_rank
 
 RETRY_INTERVAL = 0.25
@@ -44,7 +44,9 @@ class _DueRequest(NamedTuple):
 
 
 class Scheduler:
-    """Evaluates due messages again. `release_ended_holds` gives turns to messages whose holds have ended."""
+    """Evaluates due messages again. `release_ended_holds` gives turns to messages whose holds have ended,
+    `admit_retries` says which messages wait longer before they are tried again.
+    """
 
     def __init__(
         self,
@@ -53,12 +55,14 @@ class Scheduler:
         release_ended_holds: Callable[[], Awaitable[None]],
         clock: Clock,
         metrics: DecisionMetrics,
+        admit_retries: RetryAdmission = admit_all,
     ) -> None:
         self._database = database
         self._evaluator = evaluator
         self.release_ended_holds = release_ended_holds
         self._clock = clock
         self._metrics = metrics
+        self._admit_retries = admit_retries
         self._timer_signal = database.notifications.listen(TIMER_NEAR)
 
     async def run_until_stopped(self, stop: asyncio.Event) -> None:
@@ -96,7 +100,8 @@ class Scheduler:
             due = await timer_store.claim_due(tx, now)
             if not due:
                 return await timer_store.next_due(tx, after=now) or END_OF_TIME
-            await timer_store.requeue_retries(tx, [item for item in due if item.state == MessageState.RETRY], now)
+            retries = [item for item in due if item.state == MessageState.RETRY]
+            await timer_store.requeue_retries(tx, retries, now, self._admit_retries)
         waiting = [item for item in due if item.state != MessageState.RETRY]
         if waiting:
             try:

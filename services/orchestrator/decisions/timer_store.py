@@ -1,7 +1,7 @@
 """SQL of timers: which waiting messages are due, and the way back into the outbox for those that are retried."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from schemas.times import SECOND, Instant
 from services.kit.db.database import Tx
@@ -86,12 +86,28 @@ async def give_back_claims(tx: Tx, due: Sequence[DueMessage]) -> None:
         )
 
 
-async def requeue_retries(tx: Tx, retries: Sequence[DueMessage], now: Instant) -> None:
-    """Put messages that a provider did not take back into the outbox. The recheck evaluates them again."""
+RetryAdmission: TypeAlias = Callable[[Tx, Mapping[str, Sequence[str]], Instant], Awaitable[Mapping[str, Instant]]]
+"""Given the messages that are due to be tried again, by adapter: which of them wait longer, and until when."""
+
+
+async def admit_all(tx: Tx, due: Mapping[str, Sequence[str]], now: Instant) -> Mapping[str, Instant]:
+    """A RetryAdmission that lets every retry go."""
+    return {}
+
+
+async def requeue_retries(
+    tx: Tx, retries: Sequence[DueMessage], now: Instant, admit: RetryAdmission = admit_all
+) -> None:
+    """Put messages that a provider did not take back into the outbox. The recheck evaluates them again.
+
+    Those that `admit` names stay where they are, and are due later.
+    """
     if not retries:
         return
     await store.lock_and_load_ledgers(tx, [item.message.customer for item in retries])
-    ids = [item.message.message_id for item in retries]
+    postponed = await admit(tx, await _group_by_adapter(tx, retries), now)
+    await _postpone(tx, postponed)
+    ids = [item.message.message_id for item in retries if item.message.message_id not in postponed]
     rows = await tx.rows(
         "UPDATE message SET state = 'pending', until = NULL, updated = :now WHERE state = 'retry' "
         f"AND {tx.in_list('message_id', 'ids')} RETURNING message_id, customer, channel",
@@ -100,3 +116,37 @@ async def requeue_retries(tx: Tx, retries: Sequence[DueMessage], now: Instant) -
     )
     await add_to_outbox(tx, [(shard_of(r.customer), r.channel, r.message_id, r.customer) for r in rows])
     await tx.execute(f"DELETE FROM timer WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(ids))
+
+
+async def _group_by_adapter(tx: Tx, retries: Sequence[DueMessage]) -> dict[str, list[str]]:
+    """Their ids by the adapter that did not take them, those that are due longest first."""
+    ids = [item.message.message_id for item in sorted(retries, key=lambda item: (item.due, item.message.message_id))]
+    rows = await tx.rows(
+        f"SELECT message_id, adapter FROM message WHERE state = 'retry' AND {tx.in_list('message_id', 'ids')}",
+        ids=tx.list_parameter(ids),
+    )
+    adapters = {row.message_id: row.adapter for row in rows}
+    grouped: dict[str, list[str]] = {}
+    for id in ids:
+        if adapters.get(id) is not None:
+            grouped.setdefault(adapters[id], []).append(id)
+    return grouped
+
+
+_POSTPONED_COLUMN_TYPES = {"message_id": "text", "due": "bigint"}
+
+
+async def _postpone(tx: Tx, until: Mapping[str, Instant]) -> None:
+    """Let messages, and their timers, wait until then."""
+    if not until:
+        return
+    parameters = tx.bind_table_parameter("p", _POSTPONED_COLUMN_TYPES, list(until.items()))
+    source = tx.table_parameter("p", _POSTPONED_COLUMN_TYPES)
+    await tx.execute(
+        f"UPDATE message SET until = p.due FROM {source} WHERE message.message_id = p.message_id", **parameters
+    )
+    await tx.execute(
+        f"UPDATE timer SET due = p.due, claimed_until = 0, claims = 0 FROM {source} "
+        "WHERE timer.message_id = p.message_id",
+        **parameters,
+    )

@@ -120,6 +120,11 @@ class AdapterHealth:
         self._under_way += count
         self._is_probing = self._cause is not None
 
+    def try_again(self) -> None:
+        """What was wrong with our account may be mended: end its pause."""
+        if self._cause == "account":
+            self._open_until, self._pause = self._now(), 0.0
+
     def progress(self) -> None:
         """A message has begun to leave. Asked for each message, so it looks at no clock."""
         self._begun += 1
@@ -170,8 +175,10 @@ class AdapterHealth:
 
 
 def _says_something(result: HandoverResult) -> bool:
-    """Whether a result says anything of the provider: not if it had no time to be tried, or came too soon."""
-    return result.detail not in NOT_TRIED and result.fault != "throttle"
+    """Whether a result says anything of the provider: not if it had no time to be tried, came too soon,
+    or was not to be sent at all.
+    """
+    return result.detail not in NOT_TRIED and result.fault not in ("throttle", "trial")
 
 
 def _is_success(result: HandoverResult) -> bool:

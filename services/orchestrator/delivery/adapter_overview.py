@@ -10,11 +10,14 @@ from services.kit.observability.logs import redact
 from services.orchestrator.adapter_settings import RouteSettings
 from services.orchestrator.delivery.adapter_trouble import Trouble, load_troubles
 from services.orchestrator.delivery.adapters.installed import Adapters
+from services.orchestrator.delivery.store import has_dispatcher
 from services.orchestrator.settings import OrchestratorSettings
 
-AdapterState = Literal["serving", "throttled", "stalled", "failing", "account"]
-STATES: tuple[AdapterState, ...] = ("serving", "throttled", "stalled", "failing", "account")
-"""In order of gravity. account: the provider refuses our key, sender or contract."""
+AdapterState = Literal["serving", "no_dispatcher", "throttled", "stalled", "failing", "account"]
+STATES: tuple[AdapterState, ...] = ("serving", "no_dispatcher", "throttled", "stalled", "failing", "account")
+"""In order of gravity. no_dispatcher: no process lives that hands over what waits. account: the provider refuses our
+key, sender or contract.
+"""
 FAILURES_WITHIN = HOUR
 _LAST_ATTEMPTS = 500
 """Of so many attempts that were not accepted, the newest, failures are counted."""
@@ -41,6 +44,8 @@ class AdapterOverview(NamedTuple):
     until: Instant | None
     processes: int
     """How many processes give it nothing now."""
+    trial_recipients: int | None
+    """In trial mode, how many entries its list of recipients has."""
     waiting: int
     failures: list[Failure]
 
@@ -49,10 +54,13 @@ async def load_overviews(
     tx: Tx, adapters: Adapters, settings: OrchestratorSettings, now: Instant
 ) -> list[AdapterOverview]:
     """All adapters that serve a channel, in the order of the settings."""
-    troubles, waiting = await load_troubles(tx), await _count_waiting(tx, adapters)
+    troubles, waiting = await load_troubles(tx), await count_waiting(tx, adapters)
     failures = await _load_failures(tx, now)
+    usual: AdapterState = "serving" if await has_dispatcher(tx) else "no_dispatcher"
     return [
-        _overview(name, adapters, settings, [each for each in troubles if each.adapter == name], waiting, failures)
+        _overview(
+            name, adapters, settings, [each for each in troubles if each.adapter == name], waiting, failures, usual
+        )
         for name in adapters.by_name
     ]
 
@@ -64,6 +72,7 @@ def _overview(
     troubles: list[Trouble],
     waiting: Counter[str],
     failures: dict[str, list[Failure]],
+    usual: AdapterState,
 ) -> AdapterOverview:
     kind = settings.kind_of(name)
     assert kind is not None  # it was built
@@ -72,13 +81,15 @@ def _overview(
         *(name, kind, ADAPTER_REGISTRY.declarations[kind].destination),
         {channel: route for channel, routes in adapters.routes.items() for route in routes if route.adapter == name},
         adapters.rates.get(name),
-        worst or "serving",
+        worst or usual,
         max((each.until for each in troubles if each.cause == worst), default=None),
-        *(len(troubles), waiting[name], failures.get(name, [])),
+        len(troubles),
+        None if (trial := adapters.trials.get(name)) is None else len(trial),
+        *(waiting[name], failures.get(name, [])),
     )
 
 
-async def _count_waiting(tx: Tx, adapters: Adapters) -> Counter[str]:
+async def count_waiting(tx: Tx, adapters: Adapters) -> Counter[str]:
     """By adapter. What nobody has assigned yet, where there are several, waits for the first."""
     waiting: Counter[str] = Counter()
     for row in await tx.rows("SELECT channel, adapter, count(*) AS messages FROM outbox GROUP BY channel, adapter"):

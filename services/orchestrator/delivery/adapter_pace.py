@@ -21,8 +21,8 @@ class Places(NamedTuple):
     wait: float
 
 
-async def take_places(tx: Tx, adapter: str, rate: float, most: int, now: Instant) -> Places:
-    """Take up to `most` places. `rate`: messages a second. `now`: the database's time."""
+async def take_places(tx: Tx, adapter: str, rate: float, most: int, now: Instant, ahead: int = AHEAD) -> Places:
+    """Take up to `most` places. `rate`: messages a second. `now`: the database's time, or another that all use."""
     await tx.execute(
         "INSERT INTO adapter_pace (adapter, free_at) VALUES (:adapter, 0) ON CONFLICT (adapter) DO NOTHING",
         adapter=adapter,
@@ -31,9 +31,9 @@ async def take_places(tx: Tx, adapter: str, rate: float, most: int, now: Instant
     assert row is not None
     free_at, apart = max(int(row.free_at), now), SECOND / rate
     # One place at least is ahead of an idle line, also for adapters that get less than one message a second.
-    count = min(most, max(math.floor((now + AHEAD - free_at) / apart), int(free_at <= now)))
+    count = min(most, max(math.floor((now + ahead - free_at) / apart), int(free_at <= now)))
     if count <= 0:
-        return Places(0, max((free_at + apart - now - AHEAD) / SECOND, 0.001))
+        return Places(0, max((free_at + apart - now - ahead) / SECOND, 0.001))
     await tx.execute(
         "UPDATE adapter_pace SET free_at = :free_at WHERE adapter = :adapter",
         free_at=free_at + math.ceil(count * apart),

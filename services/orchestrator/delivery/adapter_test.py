@@ -4,6 +4,7 @@ import secrets
 from time import monotonic
 from typing import Final, NamedTuple
 
+from schemas.adapter_registry import ADAPTER_REGISTRY, Destination
 from schemas.address_kinds import BadAddress
 from schemas.addresses import canonical_address
 from schemas.message import HandoverResult, Message
@@ -18,9 +19,10 @@ _TEXT: Final = "This is a test message of Tactful."
 
 
 class AdapterTestOutcome(NamedTuple):
-    """What the adapter said, on which channel, and after how many seconds."""
+    """What the adapter said, on which channel, where it brings messages, and after how many seconds."""
 
     channel: str
+    destination: Destination
     result: HandoverResult
     seconds: float
 
@@ -53,7 +55,8 @@ async def send_test_message(
     message = _compose(settings, to, channel)
     started = monotonic()
     (result,) = await adapters.by_name[name].send_batch([message], _NoDeadline())
-    return AdapterTestOutcome(channel, result, monotonic() - started)
+    destination = ADAPTER_REGISTRY.declarations[adapters.kinds.get(name, name)].destination
+    return AdapterTestOutcome(channel, destination, result, monotonic() - started)
 
 
 def _compose(settings: OrchestratorSettings, to: str, channel: str) -> Message:

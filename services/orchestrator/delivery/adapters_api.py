@@ -1,10 +1,11 @@
 """HTTP routes of adapters: which there are and whether they can serve, and a test message by one of them."""
 
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter
 from typing_extensions import TypedDict
 
+from schemas.adapter_registry import Destination
 from schemas.fields import ChannelField, Document, Text
 from schemas.message import HandoverFault, HandoverOutcome
 from schemas.times import format_instant
@@ -48,18 +49,21 @@ class FailureFields(TypedDict):
 
 class AdapterFields(TypedDict):
     """An adapter. `state`: what processes that hand over have noted in the last seconds; `serving` if none has noted
-    anything. `until`: when it is tried again, if it gets nothing now; `processes`: how many give it nothing.
-    `waiting`: messages that wait for it. `failures`: of the last hour, at most five kinds.
+    anything, `no_dispatcher` if no process lives that hands over what waits. `until`: when it is tried again, if it
+    gets nothing now; `processes`: how many give it nothing.
+    `trial_recipients`: in trial mode, how many entries the list of its only recipients has. `waiting`: messages that
+    wait for it. `failures`: of the last hour, at most five kinds.
     """
 
     name: str
     kind: str
-    destination: Literal["provider", "inbox", "nowhere"]
+    destination: Destination
     channels: list[RouteFields]
     rate: float | None
     state: AdapterState
     until: TimeText | None
     processes: int
+    trial_recipients: int | None
     waiting: int
     failures: list[FailureFields]
 
@@ -78,10 +82,11 @@ class AdapterTest(Document):
 
 
 class AdapterTestResult(TypedDict):
-    """What the adapter said of the test message."""
+    """What the adapter said of the test message. `destination`: where it goes that has taken it."""
 
     message_id: str
     channel: Channel
+    destination: Destination
     outcome: HandoverOutcome
     fault: HandoverFault | None
     detail: str | None
@@ -115,6 +120,7 @@ def adapter_routes(database: Database, adapters: Adapters, settings: Orchestrato
         return {
             "message_id": result.message_id,
             "channel": tested.channel,
+            "destination": tested.destination,
             "outcome": result.outcome,
             "fault": result.fault,
             "detail": result.detail and redact(result.detail),
@@ -144,6 +150,7 @@ def _document(overview: AdapterOverview) -> dict[str, Any]:
         "state": overview.state,
         "until": format_optional_instant(overview.until),
         "processes": overview.processes,
+        "trial_recipients": overview.trial_recipients,
         "waiting": overview.waiting,
         "failures": [
             {

@@ -21,6 +21,8 @@ from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.decisions.decision_fields import DecisionFields
 from services.orchestrator.decisions.read_store import decision_document, list_message_decisions
 from services.orchestrator.delivery import query_store
+from services.orchestrator.delivery.adapters.installed import Adapters
+from services.orchestrator.delivery.provider_waits import ProviderWaitFields, find_provider_wait, wait_document
 from services.orchestrator.delivery.query_store import decode_content
 from services.orchestrator.delivery.receipts import store as receipt_store
 
@@ -89,15 +91,18 @@ class ReceiptFields(TypedDict):
 
 
 class MessageWithAttempts(MessageFields):
-    """A message with its attempts, receipts and decisions. `delivery`: what became of it, the most that was said."""
+    """A message with its attempts, receipts and decisions. `delivery`: what became of it, the most that was said.
+    `waits`: what it waits for at its provider, of a message that may be sent.
+    """
 
     delivery: ReceiptKind | None
+    waits: ProviderWaitFields | None
     attempts: list[Attempt]
     receipts: list[ReceiptFields]
     decisions: list[DecisionFields]
 
 
-def message_routes(database: Database) -> APIRouter:
+def message_routes(database: Database, adapters: Adapters) -> APIRouter:
     """The routes of `/v1/messages`."""
     routes = APIRouter(prefix="/v1/messages", tags=["messages"])
 
@@ -125,11 +130,11 @@ def message_routes(database: Database) -> APIRouter:
             encode_cursor((last.created, last.message_id)) if last else None,
         )
 
-    _add_message_route(routes, database)
+    _add_message_route(routes, database, adapters)
     return routes
 
 
-def _add_message_route(routes: APIRouter, database: Database) -> None:
+def _add_message_route(routes: APIRouter, database: Database, adapters: Adapters) -> None:
     @routes.get(
         "/{id}",
         summary="One message as sent, with its attempts and decisions",
@@ -145,6 +150,7 @@ def _add_message_route(routes: APIRouter, database: Database) -> None:
             attempts = await query_store.list_attempts(tx, id)
             receipts = await receipt_store.list_receipts(tx, id)
             decisions = await list_message_decisions(tx, row.customer, id)
+            wait = await find_provider_wait(tx, adapters, id, row.customer)
         return {
             **_message_document(row, principal),
             "delivery": max(
@@ -152,6 +158,7 @@ def _add_message_route(routes: APIRouter, database: Database) -> None:
                 key=DELIVERY_LADDER.index,
                 default=None,
             ),
+            "waits": wait_document(id, wait),
             "attempts": [_attempt_document(attempt, principal) for attempt in attempts],
             "receipts": [_receipt_document(each, principal) for each in receipts],
             "decisions": [decision_document(stored) for stored in decisions],

@@ -98,6 +98,8 @@ def decide_next_state(result: AttemptResult, now: Instant) -> NextState:
     if answer.outcome == "accepted":
         return _ACCEPTED
     if answer.outcome == "rejected":
+        if answer.fault == "trial":  # nobody was asked, so nobody has rejected it
+            return NextState(MessageState.FAILED, None, failure_reason=Reason.TRIAL_MODE)
         return NextState(MessageState.REJECTED, None, failure_reason=Reason.PROVIDER_REJECTED)
     unknown = answer.outcome == "unknown"
     if unknown and not result.may_repeat:

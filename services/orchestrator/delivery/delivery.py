@@ -137,6 +137,10 @@ class Delivery:
             lambda name: health[name].share(),
         )
 
+    def try_again(self, adapter: str) -> None:
+        """An adapter has other secrets now: if its account was refused, try it at once."""
+        self.health[adapter].try_again()
+
     def room(self, adapter: str, most: int) -> int:
         """How many messages an adapter may have under way at once."""
         return self.health[adapter].room(most)
@@ -165,7 +169,7 @@ class Delivery:
             return
         await self._refuse([item for item in to_check if item.message.id in result.refused], result)
         to_send = [item for item in to_check if item.message.id not in result.refused]
-        answers = await self._send(to_send, deadline) if to_send else []
+        answers = await self._send(to_send, deadline, result.triggered_campaigns) if to_send else []
         await self._record(claimed_messages, answers, waited_for=_waited_for(to_send, result.inputs))
 
     # 2. Recheck
@@ -280,7 +284,9 @@ class Delivery:
 
     # 3. Send
 
-    async def _send(self, to_send: Sequence[ClaimedMessage], deadline: float) -> list[HandoverResult]:
+    async def _send(
+        self, to_send: Sequence[ClaimedMessage], deadline: float, triggered: Mapping[str, TriggeredCampaign]
+    ) -> list[HandoverResult]:
         """The adapter's answer for each message. What an adapter raises means that nobody knows what was written."""
         name, channel = to_send[0].adapter, to_send[0].message.channel
         adapter, health = self._adapters.by_name[name], self.health[name]
@@ -291,7 +297,7 @@ class Delivery:
         answers = [HandoverResult(item.message.id, "unknown", detail="cancelled") for item in to_send]
         try:
             answers = await adapter.send_batch(
-                [item.message for item in to_send], WatchedFirstByte(self._deadlines, health)
+                [_with_trace(item, triggered) for item in to_send], WatchedFirstByte(self._deadlines, health)
             )
         except Exception as error:  # an adapter's fault must not stop the others
             log("adapter_raised", level="error", channel=channel, adapter=name, error_class=type(error).__name__)
@@ -365,6 +371,14 @@ def _waited_for(to_send: Sequence[ClaimedMessage], inputs: EvaluationInput) -> C
     """The messages whose campaigns fall back: others may wait for them."""
     falling_back = inputs.catalogue.falling_back
     return {item.message.id for item in to_send if item.message.campaign in falling_back} if falling_back else ()
+
+
+def _with_trace(item: ClaimedMessage, triggered: Mapping[str, TriggeredCampaign]) -> Message:
+    """The message with the trace context of its event, if that has one."""
+    found = item.triggered or triggered.get(item.message.id)
+    if found is None or found.event.traceparent is None:
+        return item.message
+    return msgspec.structs.replace(item.message, traceparent=found.event.traceparent)
 
 
 def _is_unchanged(item: ClaimedMessage, facts: Facts, inputs: EvaluationInput, now: Instant) -> bool:

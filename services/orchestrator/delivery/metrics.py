@@ -1,7 +1,7 @@
 """Metrics of delivery: attempts, their durations, and messages that a recheck took back. Label sets are closed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from schemas.message import HANDOVER_FAULTS, HandoverResult
@@ -12,7 +12,9 @@ from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation
 from services.orchestrator.decisions.metrics import MESSAGE_LABELS, StageMetrics
 
-ATTEMPT_OUTCOMES: Final = ("accepted", "throttled", "retryable", "permanent", "timeout", "unknown")
+QUEUE_CAUSES: Final = ("rate", "throttled", "stalled", "failing", "account")
+"""Why an adapter gets nothing now, or no more; in order of gravity."""
+ATTEMPT_OUTCOMES: Final = ("accepted", "throttled", "retryable", "permanent", "timeout", "unknown", "trial")
 _OUTCOME_LABELS = {"accepted": "accepted", "rejected": "permanent"}
 
 
@@ -20,7 +22,7 @@ class DeliveryMetrics:
     """Attempts to hand messages over, the health of adapters, and refusals by rechecks. `adapters`: all names."""
 
     def __init__(self, registry: Registry, clock: Clock, adapters: Sequence[str]) -> None:
-        self._clock = clock
+        self._clock, self._adapters = clock, tuple(adapters)
         by_adapter = {"channel": CHANNELS, "adapter": tuple(adapters)}
         self._stages = StageMetrics(registry)
         description = "Messages that the recheck stopped after their claim"
@@ -31,13 +33,21 @@ class DeliveryMetrics:
         self._faults = counter(
             registry,
             "delivery_faults_total",
-            "Attempts that a provider refused, where it is known what was wrong",
+            "Attempts that were refused, where it is known what was wrong",
             {**by_adapter, "fault": HANDOVER_FAULTS},
         )
         description = "Duration of one batch of handovers"
         self._attempt_seconds = histogram(registry, "delivery_attempt_duration_seconds", description, by_adapter)
         description = "1 while an adapter gets nothing from this process because it fails or its account is refused"
         self._circuit_open = gauge(registry, "adapter_circuit_open", description, {"adapter": tuple(adapters)})
+        description = "Retries that were due and wait longer, because an adapter has had its budget of retries"
+        by_name = {"adapter": tuple(adapters)}
+        self._postponed = counter(registry, "delivery_retries_postponed_total", description, by_name)
+        description = "Messages that are ready and wait for an adapter that gets nothing, or no more than its rate"
+        causes = {**by_name, "cause": QUEUE_CAUSES}
+        self._provider_waits = gauge(registry, "provider_throttle_messages", description, causes)
+        description = "Entries of the list of the only recipients of an adapter in trial mode; 0 outside trial mode"
+        self._trial = gauge(registry, "adapter_trial_recipients", description, {"adapter": tuple(adapters)})
         description = "Time from ready to accepted by the provider, intended deferral excluded"
         self._handover_latency = histogram(
             registry, "event_to_handover_seconds", description, MESSAGE_LABELS, buckets=SLOW_BUCKETS
@@ -54,6 +64,22 @@ class DeliveryMetrics:
     def record_circuit(self, adapter: str, is_open: bool) -> None:
         """Note whether an adapter gets messages. Its series begins when this process has used it."""
         self._circuit_open(adapter).set(int(is_open))
+
+    def count_postponed(self, adapter: str, count: int) -> None:
+        """Count retries beyond the budget. An adapter that the settings do not name any more has no series."""
+        if adapter in self._adapters:
+            self._postponed(adapter).inc(count)
+
+    def set_provider_waits(self, waits: Mapping[str, tuple[str, int]]) -> None:
+        """Set, for each adapter that messages wait for, the cause and how many wait; for all others that none do."""
+        for adapter in self._adapters:
+            found, count = waits.get(adapter, ("", 0))
+            for cause in QUEUE_CAUSES:
+                self._provider_waits(adapter, cause).set(count if cause == found else 0)
+
+    def record_trial(self, adapter: str, recipients: int) -> None:
+        """Note that an adapter is in trial mode, with so many entries on its list."""
+        self._trial(adapter).set(recipients)
 
     def record_handovers(
         self,
@@ -83,4 +109,4 @@ def _attempt_outcome(result: HandoverResult) -> str:
         return "retryable" if result.retry_after is None else "throttled"
     if result.outcome == "unknown":
         return "timeout" if "Timeout" in (result.detail or "") else "unknown"
-    return _OUTCOME_LABELS[result.outcome]
+    return "trial" if result.fault == "trial" else _OUTCOME_LABELS[result.outcome]

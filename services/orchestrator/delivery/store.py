@@ -82,6 +82,13 @@ async def renew_leases(tx: Tx, owner: str, now: Instant) -> dict[int, int]:
     return owned
 
 
+async def has_dispatcher(tx: Tx) -> bool:
+    """Whether a process lives that hands over what is in the outbox, by the database's time."""
+    return (
+        await tx.row("SELECT 1 AS found FROM dispatcher WHERE expires > :now LIMIT 1", now=await tx.now()) is not None
+    )
+
+
 async def release_leases(tx: Tx, owner: str) -> None:
     """Give all shards back before the process ends."""
     await tx.execute("UPDATE shard_lease SET owner = '', expires = 0 WHERE owner = :owner", owner=owner)

@@ -21,6 +21,13 @@ from services.orchestrator.decisions.accepted_events import find_accepted
 from services.orchestrator.decisions.decision_fields import DecisionFields
 from services.orchestrator.decisions.facts_reader import FactsRefused
 from services.orchestrator.decisions.store import event_key
+from services.orchestrator.delivery.adapters.installed import Adapters
+from services.orchestrator.delivery.provider_waits import (
+    ProviderWaitFields,
+    find_provider_wait,
+    find_waiting_message,
+    wait_document,
+)
 from services.orchestrator.explain import wording
 from services.orchestrator.explain.explainer import Explainer, Explanation, outcome_rank
 
@@ -44,7 +51,9 @@ class ChannelAnswer(TypedDict):
 
 class ExplanationFields(TypedDict):
     """What would be decided about this customer and campaign, and why. `earliest`: when it may be sent; `change`: what
-    would have to change; `unknown`: what is no longer known about then.
+    would have to change; `unknown`: what is no longer known about then; `waits`: of the newest message that may be sent
+    and is not yet, what it waits for at its provider; `in_trial`: adapters of the channel that reach listed
+    recipients only.
     """
 
     customer: str
@@ -70,6 +79,8 @@ class ExplanationFields(TypedDict):
     jumps: Annotated[list[Any], document_schema("decision", "jumps")]
     unknown: list[str]
     channels: list[ChannelAnswer]
+    waits: ProviderWaitFields | None
+    in_trial: list[str]
 
 
 class DecisionSentence(DecisionFields):
@@ -99,7 +110,7 @@ class ExplainedEvent(TypedDict):
 TextParam = Annotated[str | None, Query(min_length=1, max_length=256)]
 
 
-def why_routes(explainer: Explainer) -> APIRouter:
+def why_routes(explainer: Explainer, adapters: Adapters) -> APIRouter:
     """Builds the route `/v1/why`."""
     routes = APIRouter(prefix="/v1/why", tags=["decisions"])
 
@@ -131,11 +142,23 @@ def why_routes(explainer: Explainer) -> APIRouter:
                 return _explanation_document(
                     customer, campaign, channel, await explainer.explain_at(customer, campaign, moment)
                 )
-            return _explanation_document(customer, campaign, channel, await explainer.explain_now(customer, campaign))
+            found = _explanation_document(customer, campaign, channel, await explainer.explain_now(customer, campaign))
+            found["in_trial"] = adapters.in_trial(found["channel"])
+            return {**found, "waits": await _find_wait(explainer, adapters, customer, campaign)}
         detail = "give either `customer` and `campaign` (and `channel`, `at`), or `source` and `event`"
         raise Invalid(detail, errors=[Problem("/query", "wrong_parameters", detail)])
 
     return routes
+
+
+async def _find_wait(
+    explainer: Explainer, adapters: Adapters, customer: str, campaign: str
+) -> ProviderWaitFields | None:
+    async with explainer.database.read() as tx:
+        message_id = await find_waiting_message(tx, customer, campaign)
+        if message_id is None:
+            return None
+        return wait_document(message_id, await find_provider_wait(tx, adapters, message_id, customer))
 
 
 async def _explain_event(explainer: Explainer, source: str, id: str, customer: str | None) -> dict[str, Any]:
@@ -191,6 +214,8 @@ def _explanation_document(
         else {"source": assumed_event.source, "id": assumed_event.id, "type": assumed_event.type},
         **_decision_details(best),
         "unknown": list(explanation.unknown),
+        "waits": None,
+        "in_trial": [],
         "channels": [
             {
                 "channel": decision.channel,

@@ -50,7 +50,7 @@ FACTS_TIME_TOLERANCE = 10 * SECOND
 """How far from a decision's time its facts may have been read: the fence waits at most 2 s in each service."""
 MAX_TRIES = 4096
 COMPARED_FIELDS = ("outcome", "reason", "rule_id", "until", "lost_to")
-PROVIDER_REASONS = frozenset({Reason.PROVIDER_REJECTED, Reason.PROVIDER_EXHAUSTED})
+PROVIDER_REASONS = frozenset({Reason.PROVIDER_REJECTED, Reason.PROVIDER_EXHAUSTED, Reason.TRIAL_MODE})
 """Reasons that report a provider's answer, so no rule can give them again."""
 
 NO_ADAPTER_REASONS = reasons_with_role(ReasonRole.NO_ADAPTER)

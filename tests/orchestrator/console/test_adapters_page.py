@@ -35,7 +35,8 @@ async def test_a_test_goes_to_oneself_and_its_end_is_told(shop: House) -> None:
     fields = {"csrf": csrf, "to": "me@example.com", "channel": "email"}
     answer = await shop.post(f"{PATH}/sandbox/test", fields)
     assert answer.status_code == 200
-    assert "has taken the message" in answer.text
+    assert "has taken the message. You find it in the sandbox inbox" in answer.text
+    assert "mailbox or telephone" not in answer.text
     refused = await shop.post(f"{PATH}/sandbox/test", {**fields, "to": "nobody"})
     assert "was not asked" in refused.text and "has taken" not in refused.text
 

@@ -23,12 +23,33 @@ async def only_adapter(here: World, role: str = "viewer") -> dict[str, object]:
     return dict(item)
 
 
+async def begin_dispatching(here: World) -> None:
+    """What a dispatcher does first."""
+    async with here.database.write() as tx:
+        await store.create_leases(tx)
+        await store.renew_leases(tx, "a-dispatcher", await tx.now())
+
+
 async def test_every_adapter_says_what_it_serves_and_that_it_can(here: World) -> None:
+    await begin_dispatching(here)
     shown = await only_adapter(here)
     assert (shown["name"], shown["kind"], shown["destination"]) == ("sandbox", "sandbox", "inbox")
     assert [route["channel"] for route in shown["channels"]] == list(CHANNELS_BY_ID)  # type: ignore[attr-defined]
     assert (shown["state"], shown["until"], shown["processes"], shown["rate"]) == ("serving", None, 0, None)
     assert (shown["waiting"], shown["failures"]) == (0, [])
+
+
+async def test_while_no_process_hands_over_no_adapter_is_said_to_serve(here: World) -> None:
+    assert (await only_adapter(here))["state"] == "no_dispatcher"
+    await begin_dispatching(here)
+    assert (await only_adapter(here))["state"] == "serving"
+    async with here.database.write() as tx:  # it was killed, and its lease has run out
+        await tx.execute("UPDATE dispatcher SET expires = expires - :age", age=store.LEASE_DURATION)
+    assert (await only_adapter(here))["state"] == "no_dispatcher"
+    await begin_dispatching(here)
+    async with here.database.write() as tx:  # it has ended
+        await store.release_leases(tx, "a-dispatcher")
+    assert (await only_adapter(here))["state"] == "no_dispatcher"
 
 
 async def test_what_waits_is_counted_for_the_adapter_of_its_channel(here: World) -> None:
@@ -88,6 +109,7 @@ async def test_a_test_message_goes_out_past_all_rules_and_is_not_stored(here: Wo
     body = {"to": "me@example.com", "channel": "email"}
     answer = (await here.call("operator", "POST", "/v1/adapters/sandbox/test", json=body)).json()
     assert (answer["channel"], answer["outcome"], answer["fault"]) == ("email", "accepted", None)
+    assert answer["destination"] == "inbox"
     async with here.database.read() as tx:
         (kept,) = await tx.rows("SELECT message_id, to_address FROM sandbox_message")
         assert tuple(kept) == (answer["message_id"], "me@example.com")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from services.orchestrator.adapter_settings import RouteSettings
 from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.routing import Routes
+from services.orchestrator.trial_recipients import TrialRecipients
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,8 @@ class Adapters:
 
     `rates`: how many messages a second one of them may get, where that is set. `memories`: for how many seconds one
     recognises a message that it has had, of those that forget. `silent`: those of which no receipts come, whether a
-    channel uses them now or not.
+    channel uses them now or not. `kinds`: the kinds of those that have other names. `trials`: the only recipients of
+    those that are in trial mode.
     """
 
     by_name: Mapping[str, Adapter]
@@ -22,11 +24,17 @@ class Adapters:
     rates: Mapping[str, float]
     memories: Mapping[str, float] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    trials: Mapping[str, TrialRecipients] = field(default_factory=dict)
 
     @property
     def channels(self) -> frozenset[str]:
         """The channels that can send."""
         return frozenset(self.routes)
+
+    def in_trial(self, channel: str) -> list[str]:
+        """The adapters of a channel that reach listed recipients only."""
+        return [route.adapter for route in self.routes.get(channel, ()) if route.adapter in self.trials]
 
     def gives_receipts(self, name: str | None) -> bool:
         """Whether the provider behind an adapter tells later what became of messages. One not known here may."""

@@ -41,12 +41,14 @@ class _Body(msgspec.Struct):
     replies: list[_OwnReply] = []
 
 
-def read_own_receipts(adapter: str, secret: SecretStr | None, request: ReceiptRequest) -> Sequence[Statement]:
-    """What a request says that is signed with the adapter's secret. Raises ReceiptRefused and Malformed."""
+def read_own_receipts(
+    adapter: str, request: ReceiptRequest, secret: SecretStr | None, second_secret: SecretStr | None = None
+) -> Sequence[Statement]:
+    """What a request says that is signed with one of the adapter's secrets. Raises ReceiptRefused and Malformed."""
     variable = f"TACTFUL_{adapter}__SECRET".upper()
     if secret is None:
         raise ReceiptRefused(f"{variable} is not set, so nobody can prove who sends receipts")
-    check_standard_signature(secret, request, "webhook", variable)
+    check_standard_signature(secret, request, "webhook", variable, second_secret)
     try:
         body = msgspec.json.decode(request.body, type=_Body)
         receipts = [_read_statement(each) for each in body.receipts]

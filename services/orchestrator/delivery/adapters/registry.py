@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter
 
@@ -14,12 +15,13 @@ from services.kit.runtime.settings import SettingsError
 from services.orchestrator.adapter_settings import RouteSettings, parse_rates
 from services.orchestrator.delivery.adapters.definition import Adapter, AdapterContext
 from services.orchestrator.delivery.adapters.installed import Adapters
+from services.orchestrator.delivery.adapters.installed_adapter import InstalledAdapter
 from services.orchestrator.settings import OrchestratorSettings
 
 
 def build_adapters(settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapters:
     """The adapters that the settings name. Raises SettingsError for an unknown or unfinished one."""
-    by_name: dict[str, Adapter] = {}
+    by_name: dict[str, InstalledAdapter] = {}
     routes: dict[str, tuple[RouteSettings, ...]] = {}
     for channel in settings.adapters:
         for route in settings.routes_of(channel):
@@ -32,14 +34,17 @@ def build_adapters(settings: OrchestratorSettings, database: Database, clock: Cl
                     f"{_setting_of(channel)}: the adapter `{route.adapter}` does not serve this channel"
                 )
             if route.adapter not in by_name:
-                by_name[route.adapter] = _create_adapter(route.adapter, kind, settings, database, clock)
+                own = settings.settings_of(route.adapter)
+                made = create_adapter(route.adapter, own, settings, database, clock)
+                by_name[route.adapter] = InstalledAdapter(made, settings.trial_of(route.adapter))
         if used := settings.routes_of(channel):
             routes[channel] = used
     kinds = {name: settings.kind_of(name) or name for name in by_name}
     remembered = {name: ADAPTER_REGISTRY.declarations[kind].remembers_for for name, kind in kinds.items()}
     memories = {name: seconds for name, seconds in remembered.items() if seconds is not None}
     silent = frozenset(name for name in settings.adapter_names if not settings.gives_receipts(name))
-    return Adapters(by_name, routes, _known_rates(settings), memories, silent)
+    trials = {name: trial for name in by_name if (trial := settings.trial_of(name)) is not None}
+    return Adapters(by_name, routes, _known_rates(settings), memories, silent, kinds, trials)
 
 
 def _known_rates(settings: OrchestratorSettings) -> Mapping[str, float]:
@@ -65,11 +70,13 @@ def _setting_of(channel: str) -> str:
     return f"TACTFUL_ADAPTERS__{channel.upper()}"
 
 
-def _create_adapter(name: str, kind: str, settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapter:
+def create_adapter(name: str, own: Any, settings: OrchestratorSettings, database: Database, clock: Clock) -> Adapter:
+    """The adapter of this name, whose kind is known, with its own settings. Raises SettingsError."""
+    kind = settings.kind_of(name)
+    assert kind is not None, name
     if ADAPTER_REGISTRY.declarations[kind].sends_mail and not settings.mail.has_sender:
         raise SettingsError("TACTFUL_MAIL__FROM_ADDRESS is not set, and mails need a sender")
     outbound = OutboundGuard(parse_networks(settings.outbound.networks))
-    own = settings.settings_of(name)
     connect_kafka = partial(connect_by, settings) if settings.kafka.bootstrap is not None else None
     limits, mail = settings.dispatch, settings.mail
     context = AdapterContext(own, limits.timeout, database, clock, outbound, mail, limits.slack, connect_kafka)

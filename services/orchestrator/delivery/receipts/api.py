@@ -5,6 +5,9 @@ reads anything of it. The answer 200 means that everything is durable and what i
 gets another answer sends the same again.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -41,9 +44,13 @@ _BODY = described_body(
 
 
 def receipt_routes(
-    settings: OrchestratorSettings, intake: ReceiptIntake, metrics: ReceiptMetrics, clock: Clock
+    settings: OrchestratorSettings,
+    settings_of: Callable[[str], Any],
+    intake: ReceiptIntake,
+    metrics: ReceiptMetrics,
+    clock: Clock,
 ) -> APIRouter:
-    """The route of all adapters whose providers send receipts."""
+    """The route of all adapters whose providers send receipts. `settings_of`: those of an adapter as they are now."""
     routes = APIRouter(prefix="/v1/receipts", tags=["receipts"])
     readers: dict[str, ReceiptReader] = {
         name: ADAPTER_REGISTRY.load_module(kind, "receipts").read_receipts
@@ -68,7 +75,7 @@ def receipt_routes(
         headers, url = _plain(request.headers), request.url
         received = ReceiptRequest(headers, dict(request.query_params), body, clock.now(), url.query)
         try:
-            statements = reader(settings.settings_of(adapter), received)
+            statements = reader(settings_of(adapter), received)
         except Permanent:
             metrics.record_refused(adapter)
             raise

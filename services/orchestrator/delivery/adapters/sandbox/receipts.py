@@ -10,4 +10,4 @@ from services.orchestrator.delivery.adapters.sandbox.declaration import SandboxS
 
 def read_receipts(settings: SandboxSettings, request: ReceiptRequest) -> Sequence[Statement]:
     """See ReceiptReader."""
-    return read_own_receipts("sandbox", settings.secret, request)
+    return read_own_receipts("sandbox", request, settings.secret)

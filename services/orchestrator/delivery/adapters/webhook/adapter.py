@@ -42,15 +42,17 @@ class WebhookAdapterSettings(BaseModel):
 
     url: str
     secret: SecretStr  # whsec_ and base64, 24 to 64 bytes
+    second_secret: SecretStr | None = None  # signs as well, while one replaces the other
     connect_timeout: float = Field(default=3.0, gt=0)
     timeout: float = Field(default=10.0, gt=0)  # of one request as a whole
     concurrency: int = Field(default=32, ge=1, le=1024)
     max_answer: int = Field(default=64 * 1024, ge=0)  # bytes
 
-    @field_validator("secret")
+    @field_validator("secret", "second_secret")
     @classmethod
-    def _validate_secret(cls, secret: SecretStr) -> SecretStr:
-        signing_key(secret)
+    def _validate_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            signing_key(secret)
         return secret
 
 
@@ -73,7 +75,8 @@ class WebhookAdapter:
         """
         limits = HttpLimits(settings.timeout, settings.connect_timeout, settings.concurrency, settings.max_answer)
         self._provider = ProviderClient(settings.url, outbound, limits, ssl_context)
-        self._clock, self._key = clock, signing_key(settings.secret)
+        secrets = (settings.secret, settings.second_secret)
+        self._clock, self._keys = clock, [signing_key(each) for each in secrets if each is not None]
 
     async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
         """One request a message, at most `concurrency` at a time."""
@@ -88,8 +91,10 @@ class WebhookAdapter:
         headers = {
             "webhook-id": message.id,
             "webhook-timestamp": str(seconds),
-            "webhook-signature": sign(self._key, message.id, seconds, body),
+            "webhook-signature": " ".join(sign(key, message.id, seconds, body) for key in self._keys),
         }
+        if message.traceparent is not None:
+            headers["traceparent"] = message.traceparent
         answer = await self._provider.post("", body, headers, message.id, first_byte)
         outcome = outcome_for_status(answer.status)
         wait = None
@@ -115,7 +120,9 @@ def create_adapter(context: AdapterContext) -> WebhookAdapter:
         if getattr(section, name) is None:
             raise SettingsError(f"TACTFUL_WEBHOOK__{name.upper()} is not set, and this process needs it")
     try:
-        settings = WebhookAdapterSettings(url=section.url, secret=section.secret, timeout=context.timeout)
+        settings = WebhookAdapterSettings(
+            url=section.url, secret=section.secret, second_secret=section.second_secret, timeout=context.timeout
+        )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         variable, detail = f"TACTFUL_WEBHOOK__{first['loc'][0]}".upper(), first["msg"].removeprefix(VALUE_ERROR_PREFIX)

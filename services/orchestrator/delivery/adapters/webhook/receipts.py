@@ -1,4 +1,4 @@
-"""Receipts and replies from the company's own sender, signed with the secret of the handovers."""
+"""Receipts and replies from the company's own sender, signed with a secret of the handovers."""
 
 from collections.abc import Sequence
 
@@ -10,4 +10,4 @@ from services.orchestrator.delivery.adapters.webhook.declaration import WebhookS
 
 def read_receipts(settings: WebhookSettings, request: ReceiptRequest) -> Sequence[Statement]:
     """See ReceiptReader."""
-    return read_own_receipts("webhook", settings.secret, request)
+    return read_own_receipts("webhook", request, settings.secret, settings.second_secret)
