@@ -44,6 +44,8 @@ class AdapterDeclaration:
     """For how many seconds the provider recognises a message that it has had. None: always, or it never does; the
     adapter's `idempotent` says which.
     """
+    is_addressed: bool = False
+    """Whether addresses name it, as `<its id or name>:<place>`: on channels with addresses it gets these alone."""
     sends_mail: bool = False
     """Whether it needs a sender: `TACTFUL_MAIL__FROM_ADDRESS`, or one for each class."""
     is_default: bool = False

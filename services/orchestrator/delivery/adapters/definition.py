@@ -88,6 +88,10 @@ class AdapterContext:
     """What every connection to an address of the settings asks."""
     mail: MailSettings = MailSettings()
     """In whose name mails are sent."""
+    name: str = ""
+    """Under which name the settings know the adapter: its id, or that of an account. Empty where it has none."""
+    channels: frozenset[str] = frozenset()
+    """The channels that it serves in this installation."""
 
 
 def past_deadline_result(message_id: str) -> HandoverResult:

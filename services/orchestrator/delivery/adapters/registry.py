@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fastapi import APIRouter
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, adapter_choices
+from schemas.channel_registry import CHANNEL_REGISTRY
 from services.kit.db.database import Database
 from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.runtime.clock import Clock
@@ -32,11 +33,20 @@ def build_adapters(settings: OrchestratorSettings, database: Database, clock: Cl
             if route.adapter not in by_name:
                 by_name[route.adapter] = _create_adapter(route.adapter, kind, settings, database, clock)
         if used := settings.routes_of(channel):
-            routes[channel] = used
+            routes[channel] = tuple(_with_addresses(route, channel, settings.kind_of(route.adapter)) for route in used)
     kinds = {name: settings.kind_of(name) or name for name in settings.adapter_names}
     remembered = {name: ADAPTER_REGISTRY.declarations[kinds[name]].remembers_for for name in by_name}
     memories = {name: seconds for name, seconds in remembered.items() if seconds is not None}
     return Adapters(by_name, routes, _known_rates(settings), memories, kinds)
+
+
+def _with_addresses(route: RouteSettings, channel: str, kind: str | None) -> RouteSettings:
+    """The route of an adapter that addresses name gets the messages to these addresses alone."""
+    if kind is None or not ADAPTER_REGISTRY.declarations[kind].is_addressed:
+        return route
+    if not CHANNEL_REGISTRY.declarations[channel].needs_address:
+        return route
+    return route.model_copy(update={"addresses": route.addresses or frozenset({f"{kind}:", f"{route.adapter}:"})})
 
 
 def _known_rates(settings: OrchestratorSettings) -> Mapping[str, float]:
@@ -67,7 +77,10 @@ def _create_adapter(name: str, kind: str, settings: OrchestratorSettings, databa
         raise SettingsError("TACTFUL_MAIL__FROM_ADDRESS is not set, and mails need a sender")
     outbound = OutboundGuard(parse_networks(settings.outbound.networks))
     own = settings.settings_of(name)
-    context = AdapterContext(own, settings.dispatch.timeout, database, clock, outbound, settings.mail)
+    served = frozenset(
+        channel for channel in settings.adapters if any(route.adapter == name for route in settings.routes_of(channel))
+    )
+    context = AdapterContext(own, settings.dispatch.timeout, database, clock, outbound, settings.mail, name, served)
     try:
         adapter: Adapter = ADAPTER_REGISTRY.load_module(kind, "adapter").create_adapter(context)
     except SettingsError as error:
