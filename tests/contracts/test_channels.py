@@ -60,8 +60,9 @@ def test_a_name_that_templates_do_not_see_is_found_when_saved(channel: ChannelDe
 
 @every_channel
 def test_a_missing_value_is_a_render_error_without_personal_data(channel: ChannelDefinition) -> None:
+    nothing: dict[str, Mapping[str, str]] = {"customer": {}, "event": {}, "links": LINKS}
     with pytest.raises(RenderError) as caught:
-        channel.render(channel.compile_templates(channel.sample_content), {"customer": {}, "event": {}, "links": LINKS}, False)
+        channel.render(channel.compile_templates(channel.sample_content), nothing, False)
     assert caught.value.code == "undefined"
 
 

@@ -88,7 +88,7 @@ async def test_a_dead_place_is_refused_in_the_programs_words(provider: str, tmp_
 async def test_only_a_bot_of_discord_has_its_message_taken_once(provider: str, tmp_path: Path) -> None:
     async with local_lab(tmp_path) as lab:
         async with lab_adapter(lab, provider) as adapter:
-            fields = {"channel": "chat", "content": {"text": "Hello"}, "to": PLACES[provider]}
+            fields: dict[str, Any] = {"channel": "chat", "content": {"text": "Hello"}, "to": PLACES[provider]}
             first, second = await hand_over(adapter, **fields), await hand_over(adapter, **fields)
         assert (first.outcome, second.outcome) == ("accepted", "accepted")
         assert lab.evidence.effects(provider).total() == (1 if adapter.idempotent else 2)

@@ -29,11 +29,11 @@ _CHANNEL: Final = re.compile(r"/channels/([0-9]{17,20})/messages")
 _WEBHOOK: Final = re.compile(r"/webhooks/([0-9]{17,20})/([A-Za-z0-9_-]+)")
 
 
-def _error(status: int, code: int, message: str) -> LabAnswer:
+def _coded_error(status: int, code: int, message: str) -> LabAnswer:
     return LabAnswer(status, {"message": message, "code": code})
 
 
-_INVALID: Final = _error(400, 50035, "Invalid Form Body")
+_INVALID: Final = _coded_error(400, 50035, "Invalid Form Body")
 
 
 def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
@@ -42,18 +42,18 @@ def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
 
 def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     if not request.headers.get("user-agent", "").startswith("DiscordBot ("):
-        raise RequestRefused(_error(403, 40333, "internal network error"))
+        raise RequestRefused(_coded_error(403, 40333, "internal network error"))
     channel, webhook = _CHANNEL.fullmatch(request.path), _WEBHOOK.fullmatch(request.path)
     if request.method != "POST" or not (channel or webhook):
-        raise RequestRefused(_error(404, 0, "404: Not Found"))
+        raise RequestRefused(_coded_error(404, 0, "404: Not Found"))
     if webhook is not None and not keys.is_key(HOOK, webhook[2]):
-        raise RequestRefused(_error(401, 50027, "Invalid Webhook Token"))
+        raise RequestRefused(_coded_error(401, 50027, "Invalid Webhook Token"))
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if channel is not None and (scheme != "Bot" or not keys.is_key(KEY, key)):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     message = read_json(request.body)
     if not isinstance(message, dict):
-        raise RequestRefused(_error(400, 50109, "The request body contains invalid JSON."))
+        raise RequestRefused(_coded_error(400, 50109, "The request body contains invalid JSON."))
     _check_embeds(message)
     nonce = find_text(message, "nonce") if message.get("enforce_nonce") is True and channel else None
     if nonce is not None and len(nonce) > MAX_NONCE:
@@ -67,7 +67,7 @@ def _check_embeds(message: Mapping[str, Any]) -> None:
     """Raises RequestRefused for what is longer than Discord takes, or empty."""
     embeds = message.get("embeds", [])
     if not find_text(message, "content") and not embeds:
-        raise RequestRefused(_error(400, 50006, "Cannot send an empty message"))
+        raise RequestRefused(_coded_error(400, 50006, "Cannot send an empty message"))
     if not isinstance(embeds, list) or len(embeds) > 10:
         raise RequestRefused(_INVALID)
     for embed in embeds:
@@ -97,9 +97,9 @@ PROVIDER: Final = LabProvider(
     accept=_accept,
     refusals={
         "wrong_key": LabAnswer(401, {"message": "401: Unauthorized", "code": 0}),
-        "forbidden": _error(403, 40001, "Unauthorized"),
+        "forbidden": _coded_error(403, 40001, "Unauthorized"),
         "too_many": LabAnswer(429, {"message": "You are being rate limited.", "global": False}),
-        "address": _error(404, 10003, "Unknown Channel"),
+        "address": _coded_error(404, 10003, "Unknown Channel"),
         "error": LabAnswer(500, {"message": "500: Internal Server Error", "code": 0}),
         "key_reused": _INVALID,
     },

@@ -25,7 +25,7 @@ MAX_HEADER: Final = 150
 MAX_TEXT: Final = 40_000
 
 
-def _error(code: str, status: int = 200) -> LabAnswer:
+def _not_ok(code: str, status: int = 200) -> LabAnswer:
     return LabAnswer(status, {"ok": False, "error": code})
 
 
@@ -35,13 +35,13 @@ def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
 
 def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     if (request.method, request.path) != ("POST", "/chat.postMessage"):
-        raise RequestRefused(_error("unknown_method"))
+        raise RequestRefused(_not_ok("unknown_method"))
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not keys.is_key(KEY, key.removeprefix(PREFIX)):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     message = read_json(request.body)
     if not isinstance(message, dict):
-        raise RequestRefused(_error("invalid_json"))
+        raise RequestRefused(_not_ok("invalid_json"))
     _check_words(message)
     place = find_text(message, "channel")
     if not place:
@@ -53,14 +53,14 @@ def _check_words(message: Mapping[str, Any]) -> None:
     """Raises RequestRefused."""
     text, blocks = find_text(message, "text"), message.get("blocks", [])
     if not text and not blocks:
-        raise RequestRefused(_error("no_text"))
+        raise RequestRefused(_not_ok("no_text"))
     if len(text) > MAX_TEXT:
-        raise RequestRefused(_error("msg_too_long"))
+        raise RequestRefused(_not_ok("msg_too_long"))
     if not isinstance(blocks, list) or len(blocks) > MAX_BLOCKS:
-        raise RequestRefused(_error("invalid_blocks"))
+        raise RequestRefused(_not_ok("invalid_blocks"))
     for block in blocks:
         if find(block, "type") == "header" and not 0 < len(find_text(block, "text", "text")) <= MAX_HEADER:
-            raise RequestRefused(_error("invalid_blocks"))
+            raise RequestRefused(_not_ok("invalid_blocks"))
 
 
 def _accept(submission: Submission, provider_id: str) -> LabAnswer:
@@ -75,11 +75,11 @@ PROVIDER: Final = LabProvider(
     read_submission=_read_submission,
     accept=_accept,
     refusals={
-        "wrong_key": _error("invalid_auth"),
-        "forbidden": _error("missing_scope"),
-        "too_many": _error("ratelimited", 429),
-        "address": _error("channel_not_found"),
-        "error": _error("internal_error", 500),
+        "wrong_key": _not_ok("invalid_auth"),
+        "forbidden": _not_ok("missing_scope"),
+        "too_many": _not_ok("ratelimited", 429),
+        "address": _not_ok("channel_not_found"),
+        "error": _not_ok("internal_error", 500),
     },
     write_receipt=no_receipt,
 )

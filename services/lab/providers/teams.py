@@ -1,4 +1,4 @@
-"""Teams: a workflow that posts the Adaptive Card of a request. 202 says that it has started, and nothing comes later."""
+"""Teams: a workflow that posts the Adaptive Card of a request. 202 says that it has started; nothing comes later."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ CARD: Final = "application/vnd.microsoft.card.adaptive"
 _PATH: Final = "/workflows/{}/triggers/manual/paths/invoke"
 
 
-def _error(status: int, code: str) -> LabAnswer:
+def _workflow_error(status: int, code: str) -> LabAnswer:
     return LabAnswer(status, {"error": {"code": code, "message": "The request cannot be completed."}})
 
 
@@ -44,15 +44,15 @@ def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     path, _, signature = request.path.rpartition("/")
     places = {_PATH.format(name): name for name in PLACES}
     if request.method != "POST" or path not in places:
-        raise RequestRefused(_error(404, "WorkflowNotFound"))
+        raise RequestRefused(_workflow_error(404, "WorkflowNotFound"))
     if not keys.is_key(SIGNATURE, signature):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     if len(request.body) > MAX_BYTES:
-        raise RequestRefused(_error(413, "RequestEntityTooLarge"))
+        raise RequestRefused(_workflow_error(413, "RequestEntityTooLarge"))
     message = read_json(request.body)
     card = find(message, "attachments", 0)
     if find_text(message, "type") != "message" or find_text(card, "contentType") != CARD or not _is_card(card):
-        raise RequestRefused(_error(400, "InvalidRequestContent"))
+        raise RequestRefused(_workflow_error(400, "InvalidRequestContent"))
     return Submission(find_text(card, "content", "body", 0, "id"), tag_place(places[path]))
 
 
@@ -69,11 +69,11 @@ PROVIDER: Final = LabProvider(
     read_submission=_read_submission,
     accept=_accept,
     refusals={
-        "wrong_key": _error(401, "DirectApiAuthorizationRequired"),
-        "forbidden": _error(403, "DirectApiInvalidAuthorization"),
-        "too_many": _error(429, "WorkflowRunActionInvalid"),
-        "address": _error(404, "WorkflowNotFound"),
-        "error": _error(500, "InternalServerError"),
+        "wrong_key": _workflow_error(401, "DirectApiAuthorizationRequired"),
+        "forbidden": _workflow_error(403, "DirectApiInvalidAuthorization"),
+        "too_many": _workflow_error(429, "WorkflowRunActionInvalid"),
+        "address": _workflow_error(404, "WorkflowNotFound"),
+        "error": _workflow_error(500, "InternalServerError"),
     },
     write_receipt=no_receipt,
 )

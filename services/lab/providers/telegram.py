@@ -26,7 +26,7 @@ MAX_TEXT: Final = 4096
 _TAG: Final = re.compile(r"</?b>")
 
 
-def _error(status: int, description: str, **parameters: int) -> LabAnswer:
+def _described_error(status: int, description: str, **parameters: int) -> LabAnswer:
     answer: dict[str, Any] = {"ok": False, "error_code": status, "description": description}
     return LabAnswer(status, {**answer, "parameters": parameters} if parameters else answer)
 
@@ -41,19 +41,19 @@ def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     if not request.path.startswith("/bot") or bot != BOT or not keys.is_key(KEY, key):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     if (request.method, method) != ("POST", "sendMessage"):
-        raise RequestRefused(_error(404, "Not Found"))
+        raise RequestRefused(_described_error(404, "Not Found"))
     message = read_json(request.body)
     if not isinstance(message, dict):
-        raise RequestRefused(_error(400, "Bad Request: can't parse JSON object"))
+        raise RequestRefused(_described_error(400, "Bad Request: can't parse JSON object"))
     text, place = find_text(message, "text"), find(message, "chat_id")
     if find_text(message, "parse_mode") != "HTML" or "<" in _TAG.sub("", text):
-        raise RequestRefused(_error(400, "Bad Request: can't parse entities"))
+        raise RequestRefused(_described_error(400, "Bad Request: can't parse entities"))
     if not text:
-        raise RequestRefused(_error(400, "Bad Request: message text is empty"))
+        raise RequestRefused(_described_error(400, "Bad Request: message text is empty"))
     if len(_TAG.sub("", text)) > MAX_TEXT:
-        raise RequestRefused(_error(400, "Bad Request: message is too long"))
+        raise RequestRefused(_described_error(400, "Bad Request: message is too long"))
     if not isinstance(place, (int, str)) or place == "":
-        raise RequestRefused(_error(400, "Bad Request: chat_id is empty"))
+        raise RequestRefused(_described_error(400, "Bad Request: chat_id is empty"))
     return Submission(digest_id(request.body), tag_place(str(place)))
 
 
@@ -63,7 +63,7 @@ def _accept(submission: Submission, provider_id: str) -> LabAnswer:
 
 
 def _own_limit_body(seconds: int) -> Any:
-    return _error(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds).content
+    return _described_error(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds).content
 
 
 PROVIDER: Final = LabProvider(
@@ -71,11 +71,11 @@ PROVIDER: Final = LabProvider(
     read_submission=_read_submission,
     accept=_accept,
     refusals={
-        "wrong_key": _error(401, "Unauthorized"),
-        "forbidden": _error(403, "Forbidden: bot was blocked by the user"),
-        "too_many": _error(429, "Too Many Requests"),
-        "address": _error(400, "Bad Request: chat not found"),
-        "error": _error(500, "Internal Server Error"),
+        "wrong_key": _described_error(401, "Unauthorized"),
+        "forbidden": _described_error(403, "Forbidden: bot was blocked by the user"),
+        "too_many": _described_error(429, "Too Many Requests"),
+        "address": _described_error(400, "Bad Request: chat not found"),
+        "error": _described_error(500, "Internal Server Error"),
     },
     write_receipt=no_receipt,
     own_limit_body=_own_limit_body,

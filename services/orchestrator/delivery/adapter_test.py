@@ -2,7 +2,7 @@
 
 import secrets
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.address_kinds import BadAddress
 from schemas.addresses import canonical_address
@@ -63,7 +63,7 @@ def _compose(settings: OrchestratorSettings, to: str, channel: str) -> Message:
         problem = Problem("/to", error.code, f"{error.problem}: {error.remedy}")
         raise Invalid("the address cannot be used", errors=[problem]) from None
     links = dict.fromkeys(("unsubscribe", "preferences"), settings.web.public_url)
-    customer = {"id": _TEXT, "traits": {}, "locale": None}
+    customer: dict[str, Any] = {"id": _TEXT, "traits": {}, "locale": None}
     context = {"customer": customer, "event": {"type": _TEXT}, "links": links}
     definition = CHANNELS_BY_ID[channel]
     content = definition.render(definition.compile_templates(definition.sample_content), context, False)

@@ -35,7 +35,7 @@ class DeliveryMetrics:
             "Attempts that a provider refused, where it is known what was wrong",
             {**by_adapter, "fault": HANDOVER_FAULTS},
         )
-        description = "Messages that a provider has accepted, by the stage of communication that their channel belongs to"
+        description = "Messages that providers have accepted, by the stage of communication of their channel"
         self._contacts = counter(registry, "contacts_total", description, {"stage": STAGES})
         description = "Duration of one batch of handovers"
         self._attempt_seconds = histogram(registry, "delivery_attempt_duration_seconds", description, by_adapter)

@@ -264,7 +264,8 @@ async def test_the_inbox_shows_a_chat_message_and_a_post_as_a_chat_program_does(
         assert "<img" not in frame, "nothing is loaded from elsewhere"
         post = (await house.get("/console/inbox?message=msg_b")).text
         frame = post[post.index('class="mailwin post"') :]
-        assert "We have opened" in frame and "to the community" in frame and "severity" not in frame.split("tiny-note")[0]
+        assert "We have opened" in frame and "to the community" in frame
+        assert "severity" not in frame.split("tiny-note")[0]
 
 
 def test_a_card_lists_what_it_shows_in_part_or_not_at_all() -> None:

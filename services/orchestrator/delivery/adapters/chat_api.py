@@ -81,13 +81,13 @@ class ChatApiAdapter:
 
     async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
         """One request a message."""
-        return await self._provider.send_each(messages, lambda message: self._send(message, first_byte))
+        return await self._provider.send_each(messages, lambda message: self._send_chat(message, first_byte))
 
     async def close(self) -> None:
         """Closes all connections."""
         await self._provider.close()
 
-    async def _send(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
+    async def _send_chat(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
         is_post = message.channel in CHANNELS_WITHOUT_ADDRESS
         try:
             place = self._find_place(message, is_post)

@@ -55,7 +55,7 @@ def read_chat(message: Message) -> ChatMessage:
     if not isinstance(facts, dict) or not all(isinstance(each, str) for each in facts.values()):
         raise UnreadableChat("unreadable_content")
     names = (("button", "link"), ("second_button", "second_link"))
-    buttons = [ChatButton(content[label], content[link]) for label, link in names if label in content and link in content]
+    buttons = [ChatButton(content[label], content[link]) for label, link in names if {label, link} <= content.keys()]
     return ChatMessage(
         content["text"],
         content.get("title") or None,
@@ -68,7 +68,7 @@ def read_chat(message: Message) -> ChatMessage:
 
 
 def split_links(text: str) -> Iterator[tuple[str, bool]]:
-    """The pieces of a text, each with whether it is a web link. A dot or bracket that ends a link belongs to the text."""
+    """The pieces of a text, each with whether it is a web link. A dot or bracket at its end belongs to the text."""
     last = 0
     for found in _WEB_LINK.finditer(text):
         link = found[0].rstrip(".,;:!?)]}'")

@@ -201,7 +201,7 @@ def _render_facts(compiled: CompiledTemplates, context: Mapping[str, Any]) -> It
 
 
 def _render_button(label: str, link: str, compiled: CompiledTemplates, context: Mapping[str, Any]) -> dict[str, str]:
-    """A button of which both parts are empty is left out. When content is saved, each part is tried without the other."""
+    """A button of which both parts are empty is left out. When content is saved, each is tried without the other."""
     words, target = _written(compiled, label, context).strip(), _written(compiled, link, context).strip()
     if label in compiled and link in compiled and bool(words) != bool(target):
         raise RenderError("empty", f"{label if target else link} is empty, and {link if target else label} is not")
@@ -236,7 +236,8 @@ def _limit(name: str, text: str, limit: int) -> str:
 
 def _check_sum(message: Mapping[str, str], facts: Mapping[str, str]) -> None:
     if (size := _count_words(message, facts)) > MAX_WORDS:
-        detail = f"title, text and facts have {size} characters (an emoji counts twice), at most {MAX_WORDS} are allowed"
+        count = f"{size} characters (an emoji counts twice)"
+        detail = f"title, text and facts have {count}, at most {MAX_WORDS} are allowed"
         raise RenderError("too_long", detail)
 
 

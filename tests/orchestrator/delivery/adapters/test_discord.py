@@ -44,7 +44,9 @@ async def adapter_under_contract() -> AsyncIterator[Adapter]:
         yield adapter
 
 
-async def send(answer: Any = None, settings: dict[str, Any] | None = None, **how: Any) -> tuple[HandoverResult, ChatFake]:
+async def send(
+    answer: Any = None, settings: dict[str, Any] | None = None, **how: Any
+) -> tuple[HandoverResult, ChatFake]:
     taken = answer or answering(200, TAKEN)
     return await send_chat("discord", settings or SETTINGS, taken, **{"to": f"discord:{CHANNEL}", **how})
 
@@ -121,7 +123,11 @@ def refusal(code: int) -> dict[str, Any]:
 
 
 ANSWERS: list[tuple[int, Any, str, str | None, str]] = [
-    *((404, refusal(int(row.code)), row.outcome, row.fault, row.code) for row in MEANINGS if row.code not in (None, "0")),
+    *(
+        (404, refusal(int(row.code)), row.outcome, row.fault, row.code)
+        for row in MEANINGS
+        if row.code and row.code != "0"
+    ),
     (429, {"message": "blocked", "code": 0}, "retry", "throttle", "0"),
     (401, refusal(0), "retry", "account", "0"),
     (400, refusal(99999), "rejected", "content", "99999"),

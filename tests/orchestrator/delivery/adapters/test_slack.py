@@ -103,7 +103,7 @@ def refusal(code: str) -> dict[str, Any]:
 
 
 ANSWERS: list[tuple[int, Any, str, str | None, str]] = [
-    *((200, refusal(row.code), row.outcome, row.fault, row.code) for row in MEANINGS[:-1] if row.code not in (None, "")),
+    *((200, refusal(row.code), row.outcome, row.fault, row.code) for row in MEANINGS if row.code),
     (200, refusal("invalid_blocks"), "rejected", "content", "invalid_blocks"),
     (200, refusal("msg_too_long"), "rejected", "content", "msg_too_long"),
     (200, refusal("nobody@example.org"), "rejected", "content", "refused"),

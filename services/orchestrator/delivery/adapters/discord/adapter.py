@@ -54,7 +54,7 @@ class _Requests:
     def __init__(self, key: str | None, webhooks: Mapping[str, Webhook]) -> None:
         self._key, self._webhooks = key, webhooks
 
-    def build(self, place: str, chat: ChatMessage, message_id: str) -> ChatRequest:
+    def build_request(self, place: str, chat: ChatMessage, message_id: str) -> ChatRequest:
         """Raises UnusablePlace and UnknownPlace."""
         body = build_message(chat)
         if place.isdigit():
@@ -82,7 +82,7 @@ def create_adapter(context: AdapterContext) -> ChatApiAdapter:
     api = ChatApi(
         id="discord",
         url=settings.url,
-        build_request=_Requests(key, webhooks).build,
+        build_request=_Requests(key, webhooks).build_request,
         post_to=settings.posts,
         idempotent=not webhooks,
         meanings=MEANINGS,

@@ -67,8 +67,8 @@ DECLARATION: Final = AdapterDeclaration(
     settings=DiscordSettings,
     sample=(
         "The adapter discord (docs/adapters/discord.md): the token of a bot; or JSON of names and webhook URLs such as",
-        '{"news": "https://discord.com/api/webhooks/ID/TOKEN"}, which are secrets; and the channel id or the name of the',
-        "webhook that posts of the channel social go to.",
+        '{"news": "https://discord.com/api/webhooks/ID/TOKEN"}, which are secrets; and the id of the channel, or the',
+        "name of the webhook, that posts of the channel social go to.",
     ),
     check=_check_discord,
 )

@@ -14,7 +14,7 @@ _MARKS: Final = re.compile(r"([\\*_~`|<>\[\]()])")
 _AT_LINE_START: Final = re.compile(r"^([ \t]*[0-9]*)(?=[#+.-])(?:(?<=[0-9])(?=\.)|(?<![0-9])(?=[#+-]))", re.MULTILINE)
 """Where headings and lists begin: before `#`, `+`, `-`, and before the dot behind a number."""
 _LINK_BUTTON: Final = 5
-NOBODY: Final = {"parse": []}
+NOBODY: Final[dict[str, list[str]]] = {"parse": []}
 """As `allowed_mentions`: no role, no person, not everyone."""
 
 
@@ -26,7 +26,9 @@ def build_message(chat: ChatMessage) -> dict[str, Any]:
     if chat.severity in COLOURS:
         embed["color"] = COLOURS[chat.severity]
     if chat.facts:
-        embed["fields"] = [{"name": escape(label), "value": escape(value), "inline": True} for label, value in chat.facts]
+        embed["fields"] = [
+            {"name": escape(label), "value": escape(value), "inline": True} for label, value in chat.facts
+        ]
     if chat.image:
         embed["image"] = {"url": chat.image}
     body: dict[str, Any] = {"embeds": [embed], "allowed_mentions": NOBODY}

@@ -37,7 +37,8 @@ _ERRORS: Final[Mapping[str, tuple[Any, ...]]] = {
     **dict.fromkeys(
         ("invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope")
         + ("no_permission", "org_login_required", "ekm_access_denied", "access_denied", "not_allowed_token_type")
-        + ("team_access_not_granted", "two_factor_setup_required", "accesslimited", "team_not_found", "deprecated_endpoint"),
+        + ("team_access_not_granted", "two_factor_setup_required", "accesslimited", "team_not_found")
+        + ("deprecated_endpoint",),
         ("retry", "account"),
     ),
     **dict.fromkeys(

@@ -53,7 +53,8 @@ def _section(elements: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _write_text(text: str) -> list[dict[str, Any]]:
-    return [{"type": "link", "url": each} if is_link else {"type": "text", "text": each} for each, is_link in split_links(text)]
+    pieces = split_links(text)
+    return [{"type": "link", "url": each} if is_link else {"type": "text", "text": each} for each, is_link in pieces]
 
 
 def _write_fact(fact: tuple[str, str]) -> list[dict[str, Any]]:
