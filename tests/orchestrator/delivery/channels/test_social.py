@@ -51,8 +51,9 @@ def test_a_post_is_short() -> None:
         assert [each.code for each in found] == ([] if fits else ["too_long"])
 
 
-def test_posts_are_counted_under_the_stage_community_and_use_up_no_general_cap() -> None:
+def test_posts_are_counted_under_the_stage_community_and_in_general_caps() -> None:
     declared = CHANNEL_REGISTRY.declarations
     assert {id for id, each in declared.items() if each.stage == "community"} == {"social"}
     assert {each.stage for each in declared.values()} <= set(STAGES)
-    assert not declared["social"].counts_in_general_caps and not declared["social"].needs_address
+    assert not declared["social"].needs_address
+    assert declared["social"].counts_in_general_caps, "reported contacts of this name always did"

@@ -1,5 +1,6 @@
-"""The channel `social`. Its posts go where the settings of an adapter say, so they need no address; they reach no
-customer in person, so caps that do not name them do not count them.
+"""The channel `social`. Its posts go where the settings of an adapter say, so they need no address.
+
+They count in all caps of their subject, as contacts that other tools report under this name always have.
 """
 
 from typing import Final
@@ -17,6 +18,5 @@ DECLARATION: Final = ChannelDeclaration(
     preview="post",
     stage="community",
     address_kind=NO_ADDRESS,
-    counts_in_general_caps=False,
     render_errors=("customer_data",),
 )
