@@ -1,6 +1,7 @@
 """Which adapters are built from the settings, and what is refused before one of them is."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,10 @@ def test_without_a_sender_no_adapter_of_mails_is_built(id: str, senders: str, tm
         build_adapters(settings, database, SystemClock())
 
 
-CHATS = {"slack": {"key": "xoxb-key-of-a-bot-0001"}, "telegram": {"key": "123456789:AAF-token_of_a_bot_0123456789"}}
+CHATS: dict[str, Any] = {
+    "slack": {"key": "xoxb-key-of-a-bot-0001"},
+    "telegram": {"key": "123456789:AAF-token_of_a_bot_0123456789"},
+}
 ACCOUNTS = '{"acme": {"adapter": "slack", "key": "xoxb-key-of-a-bot-0002"}}'
 
 
