@@ -5,12 +5,18 @@ services and by the command line; how it checks and renders content only by the 
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from pydantic import BaseModel
 
 from schemas.address_kinds import NO_ADDRESS, TOKEN, AddressKind
 from schemas.extensions import ExtensionRegistry, NoSettings
+
+Stage = Literal["real_time", "database", "outbound", "content", "community"]
+STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
+"""The five stages of communication with customers: conversations, what is known of them, messages of ours, what they
+read, and communities.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +34,11 @@ class ChannelDeclaration:
     """Its name after the word `by`, such as `e-mail`."""
     icon: str
     """An icon of the console's set (`services/orchestrator/console/templates/icons.html`)."""
-    preview: Literal["page", "bubble", "card"] = "card"
+    preview: Literal["page", "bubble", "card", "post"] = "card"
     """How the console's inbox shows a message: `page` frames its field `html`, `bubble` shows its field `text`, `card`
-    shows its fields `title` and `body`."""
+    shows its fields `title` and `body`, `post` shows what a chat program does: title, text, facts, image, buttons."""
+    stage: Stage = "outbound"
+    """The stage of communication under which its messages are counted (`STAGES`)."""
     address_kind: AddressKind = TOKEN
     """What its addresses are (`schemas/address_kinds.py`); `NO_ADDRESS` where messages go to the customer's id. Never
     change it for a channel that has been in use: suppressions are stored as hashes of canonical forms."""

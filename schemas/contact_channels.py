@@ -1,7 +1,7 @@
 """The channels on which other tools may have contacted a customer: those of Tactful, and those of the wide world.
 
 Reported contacts on the latter count in every cap, gap and history rule whose scope names no channel, and in one whose
-scope names theirs. Tactful itself sends nothing on them.
+scope names theirs. Tactful itself sends on few of them: a channel of the same name is then the same channel.
 """
 
 from typing import Final

@@ -97,12 +97,12 @@ def _with_summary(adapter: AdapterDeclaration) -> str:
 
 def _channel_table() -> Iterator[str]:
     columns = ("channel", "in the console", "needs an address of the customer", "counts in caps that name no channels")
-    yield f"| {' | '.join(columns)} | settings |"
-    yield "|---|---|---|---|---|"
+    yield f"| {' | '.join(columns)} | stage | settings |"
+    yield "|---|---|---|---|---|---|"
     for channel in CHANNEL_REGISTRY.declarations.values():
         counts = _yes_or_no(channel.counts_in_general_caps)
         row = f"| `{channel.id}` | {channel.label} | {_yes_or_no(channel.needs_address)} | {counts}"
-        yield f"{row} | {_setting_names(channel)} |"
+        yield f"{row} | {channel.stage} | {_setting_names(channel)} |"
 
 
 def _adapter_table() -> Iterator[str]:

@@ -38,6 +38,8 @@ def refuse(provider: LabProvider, rule: FaultRule, now: Instant) -> LabAnswer:
         headers = {"retry-after": format_datetime(to_datetime(now + seconds * SECOND), usegmt=True)}
     elif rule.retry_after == "own":
         headers = provider.own_limit_header(seconds, now)
+        if provider.own_limit_body is not None:
+            return LabAnswer(answer.status, provider.own_limit_body(seconds), headers)
     return LabAnswer(answer.status, answer.content, headers)
 
 

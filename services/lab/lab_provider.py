@@ -1,5 +1,6 @@
 """What a provider of the lab is: its checks of a request, its answers, and its receipts."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -119,6 +120,8 @@ class LabProvider:
     """The request for a statement, sent at an instant; None if the provider tells nothing of the kind."""
     own_limit_header: Callable[[int, Instant], Mapping[str, str]] = no_own_header
     """The provider's own header for so many seconds from now until it takes requests again."""
+    own_limit_body: Callable[[int], Any] | None = None
+    """The body of a refusal for too many requests that says so in the provider's own way; None: as of any refusal."""
     remembers: int = 0
     """Seconds for which a key is taken once; 0: whatever comes is taken."""
 
@@ -145,6 +148,20 @@ def find_text(document: Any, *path: str | int) -> str:
     """The text at a place of a JSON document; empty if there is none."""
     found = find(document, *path)
     return found if isinstance(found, str) else ""
+
+
+def tag_place(place: str) -> str:
+    """A place of a chat program with the tag that its name ends in: `@shop_block` and `C0LABBLOCK` are blocked."""
+    return f"{place}+block" if place.lower().endswith("block") else place
+
+
+def digest_id(body: bytes) -> str:
+    """What stands for our message id where a request holds none: the same for the same request."""
+    return f"body_{hashlib.sha256(body).hexdigest()[:24]}"
+
+
+def no_receipt(keys: LabKeys, statement: Statement, now: Instant) -> None:
+    """For providers that tell nothing of what becomes of messages."""
 
 
 def is_address(text: str) -> bool:

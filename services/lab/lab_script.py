@@ -47,7 +47,7 @@ FATES: Final[Mapping[str, Sequence[StatementKind]]] = {
 """What a provider says of a message, by the tag of its address: `ada+bounce@example.org`."""
 BLOCKED_TAG: Final = "block"
 """An address with this tag is refused at once."""
-_TAG: Final = re.compile(r"\+([a-z]+)@")
+_TAG: Final = re.compile(r"\+([a-z]+)(?:@|$)")
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=3600)]

@@ -18,6 +18,7 @@ from services.kit.runtime.section import Section
 
 AdapterName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+AddressBeginning = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,60}$")]
 MAX_ROUTES: Final = 20
 
 
@@ -26,7 +27,8 @@ class RouteSettings(Section):
 
     Its share of messages is its weight, out of the weights of all that may serve a message. With weight 0 it stands by:
     it serves only while no other can. With `classes`, `topics` or `countries` (of telephone numbers) it serves only
-    messages that have one of each, and these before adapters without conditions.
+    messages that have one of each, and these before adapters without conditions. With `addresses` (how they begin) it
+    gets the messages to these, which go to no other, and no more.
     """
 
     adapter: AdapterName
@@ -34,6 +36,7 @@ class RouteSettings(Section):
     classes: frozenset[Class] = frozenset()
     topics: frozenset[str] = frozenset()
     countries: frozenset[CountryCode] = frozenset()
+    addresses: frozenset[AddressBeginning] = frozenset()
 
     @property
     def has_conditions(self) -> bool:

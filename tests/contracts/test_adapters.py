@@ -19,6 +19,7 @@ from tests.support.webhook_receiver import RecordingFirstByteGuard, message
 
 VALUES = {
     "customer": {"id": "c-1"},
+    "event": {"type": "shop.opened"},
     "links": dict.fromkeys(("unsubscribe", "preferences"), "https://example.org/u"),
 }
 
@@ -39,13 +40,15 @@ async def adapter(request: Any) -> AsyncIterator[Adapter]:
 
 
 def message_for(adapter: Adapter, id: str, number: int = 0) -> Message:
-    """What a channel that the adapter serves makes of its sample, to its sample of an address."""
+    """What a channel that the adapter serves makes of its sample, to its sample of an address, or to the one of the
+    adapter's test module, `ADDRESSES`.
+    """
     served = [channel for channel in CHANNELS if ADAPTER_REGISTRY.declarations[adapter.name].serves(channel)]
     channel = CHANNELS_BY_ID[served[number % len(served)]]
     content = channel.render(channel.compile_templates(channel.sample_content), VALUES, True)
-    return message(
-        id, channel=channel.id, to=canonical_address(channel.id, channel.sample_address, None), content=content
-    )
+    tests = importlib.import_module(f"tests.orchestrator.delivery.adapters.test_{adapter.name}")
+    address = getattr(tests, "ADDRESSES", {}).get(channel.id, channel.sample_address)
+    return message(id, channel=channel.id, to=canonical_address(channel.id, address, None), content=content)
 
 
 async def test_each_message_gets_one_answer_in_order(adapter: Adapter) -> None:

@@ -17,8 +17,9 @@ LINKS = {"unsubscribe": "https://example.org/u/1?a=1&b=2", "preferences": "https
 every_channel = pytest.mark.parametrize("channel", CHANNELS_BY_ID.values(), ids=lambda channel: channel.id)
 
 
-def context(customer: str) -> dict[str, Mapping[str, str]]:
-    return {"customer": {"id": customer}, "links": LINKS}
+def context(value: str) -> dict[str, Mapping[str, str]]:
+    """What the samples of channels read is the value."""
+    return {"customer": {"id": value}, "event": {"type": value}, "links": LINKS}
 
 
 def test_the_list_is_the_vocabulary() -> None:
@@ -59,8 +60,9 @@ def test_a_name_that_templates_do_not_see_is_found_when_saved(channel: ChannelDe
 
 @every_channel
 def test_a_missing_value_is_a_render_error_without_personal_data(channel: ChannelDefinition) -> None:
+    nothing: dict[str, Mapping[str, str]] = {"customer": {}, "event": {}, "links": LINKS}
     with pytest.raises(RenderError) as caught:
-        channel.render(channel.compile_templates(channel.sample_content), {"customer": {}, "links": LINKS}, False)
+        channel.render(channel.compile_templates(channel.sample_content), nothing, False)
     assert caught.value.code == "undefined"
 
 

@@ -39,6 +39,7 @@ ALLOWED = {
     "services/condition/syntax.py": {"null": "a literal of conditions"},
     "services/condition/values.py": {"null": "a type of conditions"},
     "services/template/html.py": {"sms": "a scheme of links"},
+    "schemas/contact_channels.py": dict.fromkeys(("chat", "social"), "channels of other tools as well"),
     "services/orchestrator/console/inbox_page.py": {"sandbox": "shows what this adapter has stored"},
     "services/orchestrator/delivery/adapters/mail_api.py": {"email": "composes mails for all providers of them"},
     f"{ADAPTERS}/own_receipts.py": {"webhook": "how headers of Standard Webhooks begin"},

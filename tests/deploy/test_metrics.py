@@ -142,6 +142,7 @@ async def test_an_event_is_counted_at_every_stage(tmp_path: Path) -> None:
     assert value(found, "tactful_renders_total", channel="email", outcome="rendered", reason="none") == 1
     assert value(found, "tactful_render_duration_seconds", channel="email") >= 1
     assert value(found, "tactful_delivery_attempts_total", adapter="sandbox", outcome="accepted") == 1
+    assert value(found, "tactful_contacts_total", stage="outbound") == 1
     assert value(found, "tactful_delivery_attempt_duration_seconds", channel="email", adapter="sandbox") == 1
     assert value(found, "tactful_event_to_handover_seconds", channel="email", **{"class": "marketing"}) == 1
     assert value(found, "tactful_deferred_messages", channel="email", reason="cap_window") == 1

@@ -1,5 +1,6 @@
 """Sandbox inbox: what an event would have sent, as customers would see it."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple
@@ -11,6 +12,7 @@ from schemas.addresses import kind_of_address
 from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.facts import Preference
 from schemas.times import Instant
+from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
 from services.kit.errors import NotFound
 from services.kit.http.auth import Principal, requires
 from services.kit.http.paging import decode_cursor, encode_cursor
@@ -139,7 +141,8 @@ async def _load_chosen_message(context: ConsoleContext, principal: Principal, id
         "became": {id: [(describe_receipt(each), each.at) for each in said] for id, said in receipts.items()},
         "summaries": {item.id: CHANNELS_BY_ID[item.channel].summarise(item.content) for item in messages},
         "remarks": {item.id: _cost_remark(context, item) for item in messages if item.preview == "bubble"},
-        "hidden": {item.id: list_hidden(item.content) for item in messages if item.preview == "card"},
+        "hidden": {item.id: list_hidden(item.content) for item in messages if item.preview in ("card", "post")},
+        "posts": {item.id: read_post(item) for item in messages if item.preview == "post"},
         "pieces": {item.id: split_links(item.content.get("text", "")) for item in messages if item.preview == "bubble"},
     }
 
@@ -178,6 +181,22 @@ def _to_inbox_message(context: ConsoleContext, row: Any, name: str | None) -> In
         snippet=snippet[:_SNIPPET_LENGTH] + ("…" if len(snippet) > _SNIPPET_LENGTH else ""),
         link=link(PATH, message=row.message_id),
     )
+
+
+def read_post(message: InboxMessage) -> Mapping[str, Any]:
+    """The parts of a message of a chat program, as its frame shows them."""
+    content = message.content
+    names = (("button", "link"), ("second_button", "second_link"))
+    return {
+        "title": content.get("title"),
+        "pieces": split_links(content.get("text", "")),
+        "facts": list(json.loads(content.get("facts", "{}")).items()),
+        "image": content.get("image"),
+        "image_text": content.get("image_text"),
+        "buttons": [(content[label], content[target]) for label, target in names if label in content],
+        "severity": content.get("severity"),
+        "is_public": message.channel in CHANNELS_WITHOUT_ADDRESS,
+    }
 
 
 def wrap_email_html(html: str) -> str:

@@ -2,7 +2,7 @@
 
 import secrets
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, Destination
 from schemas.address_kinds import BadAddress
@@ -66,7 +66,8 @@ def _compose(settings: OrchestratorSettings, to: str, channel: str) -> Message:
         problem = Problem("/to", error.code, f"{error.problem}: {error.remedy}")
         raise Invalid("the address cannot be used", errors=[problem]) from None
     links = dict.fromkeys(("unsubscribe", "preferences"), settings.web.public_url)
-    context = {"customer": {"id": _TEXT, "traits": {}, "locale": None}, "links": links}
+    customer: dict[str, Any] = {"id": _TEXT, "traits": {}, "locale": None}
+    context = {"customer": customer, "event": {"type": _TEXT}, "links": links}
     definition = CHANNELS_BY_ID[channel]
     content = definition.render(definition.compile_templates(definition.sample_content), context, False)
     id = f"msg_{secrets.token_hex(16)}"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from schemas.channel_registry import CHANNEL_REGISTRY, STAGES
 from schemas.message import HANDOVER_FAULTS, HandoverResult
 from schemas.times import SECOND
 from schemas.vocabulary import CHANNELS
@@ -36,6 +37,8 @@ class DeliveryMetrics:
             "Attempts that were refused, where it is known what was wrong",
             {**by_adapter, "fault": HANDOVER_FAULTS},
         )
+        description = "Messages that providers have accepted, by the stage of communication of their channel"
+        self._contacts = counter(registry, "contacts_total", description, {"stage": STAGES})
         description = "Duration of one batch of handovers"
         self._attempt_seconds = histogram(registry, "delivery_attempt_duration_seconds", description, by_adapter)
         description = "1 while an adapter gets nothing from this process because it fails or its account is refused"
@@ -96,6 +99,8 @@ class DeliveryMetrics:
             self._attempts(channel, adapter, outcome).inc(count)
         for fault, count in Counter(result.fault for result in results if result.fault is not None).items():
             self._faults(channel, adapter, fault).inc(count)
+        if accepted := sum(result.outcome == "accepted" for result in results):
+            self._contacts(CHANNEL_REGISTRY.declarations[channel].stage).inc(accepted)
         for result in results:
             item = claimed_by_id.get(result.message_id)
             if result.outcome == "accepted" and item is not None:

@@ -47,6 +47,7 @@ def choose_adapter(
     """
     if len(routes) == 1:
         return AdapterChoice(routes[0].adapter, is_usable(routes[0].adapter))
+    routes = _routes_of_address(routes, message)
     own = [route for route in routes if route.has_conditions and meets_conditions(route, message)]
     for group in (own, [route for route in routes if not route.has_conditions]):
         usable = [route for route in group if is_usable(route.adapter)]
@@ -59,6 +60,21 @@ def choose_adapter(
     group = [route for route in own if route.weight] or own or [route for route in routes if not route.has_conditions]
     serving = [route for route in group if route.weight] or group
     return AdapterChoice(_draw(serving, [max(route.weight, 1) for route in serving], message.id), False)
+
+
+def _routes_of_address(routes: Sequence[RouteSettings], message: Message) -> Sequence[RouteSettings]:
+    """Those that reach the address of a message. Of routes for its address alone, conditions that none of them meets do
+    not count: nobody else reaches it.
+    """
+    if not any(route.addresses for route in routes):
+        return routes
+    own = [route for route in routes if route.addresses and message.to.startswith(tuple(route.addresses))]
+    if not own:
+        return [route for route in routes if not route.addresses] or routes[:1]
+    if any(not route.has_conditions or meets_conditions(route, message) for route in own):
+        return own
+    none: frozenset[str] = frozenset()
+    return [route.model_copy(update={"classes": none, "topics": none, "countries": none}) for route in own]
 
 
 def meets_conditions(route: RouteSettings, message: Message) -> bool:

@@ -260,6 +260,40 @@ async def test_the_inbox_says_what_a_text_costs_and_how_it_would_cost_less(
         assert "Could be cheaper" not in plain and "Unicode" not in plain
 
 
+POST = {
+    "title": "Störung",
+    "text": "See https://status.example & wait",
+    "facts": '{"Order": "<7>"}',
+    "button": "Status",
+    "link": "https://status.example/now",
+    "severity": "danger",
+    "image": "https://img.example/a.png",
+    "image_text": "A chart",
+}
+
+
+async def test_the_inbox_shows_a_chat_message_and_a_post_as_a_chat_program_does(tmp_path: Path) -> None:
+    async with opened(tmp_path / "data", NOON) as house:
+        await house.sign_in()
+        made = [
+            message("msg_a", channel="chat", to="slack:C024BE91L", content=POST),
+            message("msg_b", channel="social", to="community", content={"text": "We have opened"}),
+        ]
+        async with house.embedded.services.databases["orchestrator"].write() as tx:
+            await sandbox_store.insert_messages(tx, made, house.now)
+        page = (await house.get("/console/inbox?message=msg_a")).text
+        frame = page[page.index('class="mailwin post"') :]
+        parts = ["is-danger", "Störung", 'class="web">https://status.example<', "Order", "&lt;7&gt;", "Image: A chart"]
+        parts += ['class="button" dir="auto">Status<', "to slack:C024BE91L", "https://status.example/now"]
+        places = [frame.index(part) for part in parts]
+        assert places == sorted(places)
+        assert "<img" not in frame, "nothing is loaded from elsewhere"
+        post = (await house.get("/console/inbox?message=msg_b")).text
+        frame = post[post.index('class="mailwin post"') :]
+        assert "We have opened" in frame and "to the community" in frame
+        assert "severity" not in frame.split("tiny-note")[0]
+
+
 def test_a_card_lists_what_it_shows_in_part_or_not_at_all() -> None:
     assert list_hidden({"title": "Hi", "body": "x" * 100}) == []
     assert list_hidden({"title": "Hi", "body": "x" * 101}) == [("title", "Hi"), ("body", "x" * 101)]

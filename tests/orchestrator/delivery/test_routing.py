@@ -108,3 +108,33 @@ def test_an_adapter_for_such_messages_comes_before_those_for_all() -> None:
 )
 def test_a_country_is_that_of_a_telephone_number(address: str, country: str | None) -> None:
     assert find_country(address) == country
+
+
+CHATS = """[
+  {"adapter": "slack", "addresses": ["slack:"]},
+  {"adapter": "acme", "addresses": ["slack:", "acme:"], "classes": ["service"]},
+  {"adapter": "telegram", "addresses": ["telegram:"], "weight": 0},
+  {"adapter": "other"}
+]"""
+
+
+@pytest.mark.parametrize(
+    ("to", "down", "choice"),
+    [
+        ("slack:C1", "acme", ("slack", True)),
+        ("telegram:5", "", ("telegram", True)),
+        ("telegram:5", "telegram", ("telegram", False)),  # nobody else reaches it
+        ("acme:C1", "", ("acme", True)),  # although it is no service message
+        ("acme:C1", "acme", ("acme", False)),
+        ("teams:x", "", ("other", True)),
+    ],
+)
+def test_an_adapter_with_addresses_gets_these_and_no_other_adapter_does(
+    to: str, down: str, choice: tuple[str, bool]
+) -> None:
+    assert choose(CHATS, with_id("m-1", to=to), down=down) == choice
+
+
+def test_an_address_of_no_adapter_goes_to_one_that_refuses_it() -> None:
+    routes = parse_routes('[{"adapter": "a", "addresses": ["a:"]}, {"adapter": "b", "addresses": ["b:"]}]')
+    assert choose_adapter(routes, with_id("m-1", to="c:1"), lambda name: True, lambda name: 1.0) == ("a", True)

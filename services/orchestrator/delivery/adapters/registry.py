@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, adapter_choices
 from services.kit.bus.kafka_connection import connect_by
+from schemas.channel_registry import CHANNEL_REGISTRY
 from services.kit.db.database import Database
 from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.runtime.clock import Clock
@@ -38,13 +39,22 @@ def build_adapters(settings: OrchestratorSettings, database: Database, clock: Cl
                 made = create_adapter(route.adapter, own, settings, database, clock)
                 by_name[route.adapter] = InstalledAdapter(made, settings.trial_of(route.adapter))
         if used := settings.routes_of(channel):
-            routes[channel] = used
+            routes[channel] = tuple(_with_addresses(route, channel, settings.kind_of(route.adapter)) for route in used)
     kinds = {name: settings.kind_of(name) or name for name in by_name}
     remembered = {name: ADAPTER_REGISTRY.declarations[kind].remembers_for for name, kind in kinds.items()}
     memories = {name: seconds for name, seconds in remembered.items() if seconds is not None}
     silent = frozenset(name for name in settings.adapter_names if not settings.gives_receipts(name))
     trials = {name: trial for name in by_name if (trial := settings.trial_of(name)) is not None}
     return Adapters(by_name, routes, _known_rates(settings), memories, silent, kinds, trials)
+
+
+def _with_addresses(route: RouteSettings, channel: str, kind: str | None) -> RouteSettings:
+    """The route of an adapter that addresses name gets the messages to these addresses alone."""
+    if kind is None or not ADAPTER_REGISTRY.declarations[kind].is_addressed:
+        return route
+    if not CHANNEL_REGISTRY.declarations[channel].needs_address:
+        return route
+    return route.model_copy(update={"addresses": route.addresses or frozenset({f"{kind}:", f"{route.adapter}:"})})
 
 
 def _known_rates(settings: OrchestratorSettings) -> Mapping[str, float]:
@@ -76,10 +86,21 @@ def create_adapter(name: str, own: Any, settings: OrchestratorSettings, database
     assert kind is not None, name
     if ADAPTER_REGISTRY.declarations[kind].sends_mail and not settings.mail.has_sender:
         raise SettingsError("TACTFUL_MAIL__FROM_ADDRESS is not set, and mails need a sender")
-    outbound = OutboundGuard(parse_networks(settings.outbound.networks))
-    connect_kafka = partial(connect_by, settings) if settings.kafka.bootstrap is not None else None
-    limits, mail = settings.dispatch, settings.mail
-    context = AdapterContext(own, limits.timeout, database, clock, outbound, mail, limits.slack, connect_kafka)
+    served = frozenset(
+        channel for channel in settings.adapters if any(route.adapter == name for route in settings.routes_of(channel))
+    )
+    context = AdapterContext(
+        settings=own,
+        timeout=settings.dispatch.timeout,
+        database=database,
+        clock=clock,
+        outbound=OutboundGuard(parse_networks(settings.outbound.networks)),
+        mail=settings.mail,
+        slack=settings.dispatch.slack,
+        connect_kafka=partial(connect_by, settings) if settings.kafka.bootstrap is not None else None,
+        name=name,
+        channels=served,
+    )
     try:
         adapter: Adapter = ADAPTER_REGISTRY.load_module(kind, "adapter").create_adapter(context)
     except SettingsError as error:

@@ -17,7 +17,8 @@ class ChannelDefinition(Protocol):
     fields: type[Document]
     """The content of one campaign in one locale, as marketers write it."""
     sample_content: Mapping[str, str]
-    """Valid content of a marketing campaign; it reads `customer.id` in its first field."""
+    """Valid content of a marketing campaign; it reads `customer.id` in its first field, or `event.type` if it
+    must not know the customer."""
     sample_address: str
     """A valid address that belongs to nobody."""
 

@@ -1,6 +1,7 @@
 """Which adapters are built from the settings, and what is refused before one of them is."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,9 @@ from services.kit.db.database import Database
 from services.kit.runtime.clock import SystemClock
 from services.kit.runtime.settings import SettingsError, load_settings
 from services.orchestrator.delivery.adapters.registry import build_adapters
+from services.orchestrator.delivery.routing import choose_adapter
 from services.orchestrator.settings import OrchestratorSettings
+from tests.support.webhook_receiver import message
 
 pytestmark = pytest.mark.wired
 
@@ -29,4 +32,48 @@ def test_without_a_sender_no_adapter_of_mails_is_built(id: str, senders: str, tm
     settings = load_settings(OrchestratorSettings, adapters={"email": id}, mail={"senders": senders})
     database = Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
     with pytest.raises(SettingsError, match="TACTFUL_MAIL__FROM_ADDRESS is not set"):
+        build_adapters(settings, database, SystemClock())
+
+
+CHATS: dict[str, Any] = {
+    "slack": {"key": "xoxb-key-of-a-bot-0001"},
+    "telegram": {"key": "123456789:AAF-token_of_a_bot_0123456789"},
+}
+ACCOUNTS = '{"acme": {"adapter": "slack", "key": "xoxb-key-of-a-bot-0002"}}'
+
+
+async def test_each_adapter_that_addresses_name_gets_its_own_addresses_alone(tmp_path: Path) -> None:
+    settings = load_settings(
+        OrchestratorSettings, adapters={"chat": "slack, telegram, acme"}, accounts=ACCOUNTS, **CHATS
+    )
+    database = Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
+    adapters = build_adapters(settings, database, SystemClock())
+    chosen = {
+        to: choose_adapter(adapters.routes["chat"], message(to=to, channel="chat"), lambda name: True, lambda name: 1.0)
+        for to in ("slack:C1", "telegram:5", "acme:C1")
+    }
+    assert {to: choice.adapter for to, choice in chosen.items()} == {
+        "slack:C1": "slack",
+        "telegram:5": "telegram",
+        "acme:C1": "acme",
+    }
+    for adapter in adapters.by_name.values():
+        await adapter.close()
+
+
+async def test_posts_have_no_address_so_all_adapters_of_their_channel_may_have_them(tmp_path: Path) -> None:
+    chats = {
+        id: {**each, "posts": place} for (id, each), place in zip(CHATS.items(), ("C0POSTS1", "@posts"), strict=True)
+    }
+    settings = load_settings(OrchestratorSettings, adapters={"social": "slack, telegram"}, **chats)
+    database = Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
+    adapters = build_adapters(settings, database, SystemClock())
+    assert [each.addresses for each in adapters.routes["social"]] == [frozenset(), frozenset()]
+
+
+@pytest.mark.parametrize("id", CHATS)
+def test_without_a_place_for_posts_no_adapter_of_posts_is_built(id: str, tmp_path: Path) -> None:
+    settings = load_settings(OrchestratorSettings, adapters={"social": id, "chat": id}, **CHATS)
+    database = Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
+    with pytest.raises(SettingsError, match=f"TACTFUL_{id.upper()}__POSTS is not set"):
         build_adapters(settings, database, SystemClock())

@@ -1,0 +1,1 @@
+"""Messages and posts through Discord: by a bot, or by webhooks."""

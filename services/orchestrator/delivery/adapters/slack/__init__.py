@@ -1,0 +1,1 @@
+"""Messages and posts through Slack's Web API."""

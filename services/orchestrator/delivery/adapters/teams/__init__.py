@@ -1,0 +1,1 @@
+"""Messages through Teams workflows, as Adaptive Cards."""

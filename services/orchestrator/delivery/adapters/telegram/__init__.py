@@ -1,0 +1,1 @@
+"""Messages and posts through a bot of Telegram."""

@@ -1,0 +1,1 @@
+"""Messages to a customer in a chat program."""

@@ -1,0 +1,1 @@
+"""Short posts that a community or everybody reads."""
