@@ -61,6 +61,10 @@ class AdapterDeclaration:
     """Whether its module `receipts` has a function `read_receipts(settings, request)`, for what the provider tells
     later about messages: `POST /v1/receipts/<id>`.
     """
+    has_challenge: bool = False
+    """Whether that module has a function `answer_challenge(settings, request)`, for a provider that first asks with
+    `GET /v1/receipts/<id>` whether the address is meant for it.
+    """
     receipt_answer: tuple[str, str] | None = None
     """Media type and body of the answer 200 to a request with receipts, where the provider takes the body for an
     instruction; None for the counts as JSON.
