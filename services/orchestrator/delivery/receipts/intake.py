@@ -164,13 +164,14 @@ def _entry(row: Row[Any]) -> ProviderEntry:
     Who unsubscribes at the provider wants no more advertising, and on some channels nothing more; after a bounce or a
     complaint nothing is sent there.
     """
-    advertising_alone = (
+    advertising_alone = row.suppresses == store.STOPS_ADVERTISING or (
         row.suppresses == SuppressionReason.STOP_KEYWORD
         and not CHANNEL_REGISTRY.declarations[row.channel].stops_everything
     )
+    reason = SuppressionReason.STOP_KEYWORD if row.suppresses == store.STOPS_ADVERTISING else row.suppresses
     classes = (Class.MARKETING.value,) if advertising_alone else None
     source = f"{row.adapter}: {row.kind}"
-    return ProviderEntry(row.customer, row.to_address or None, row.channel, classes, row.suppresses, source, row.at)
+    return ProviderEntry(row.customer, row.to_address or None, row.channel, classes, reason, source, row.at)
 
 
 async def _settle_unknown(tx: Tx, receipts: Sequence[Receipt], messages: dict[str, Row[Any]], now: Instant) -> None:
