@@ -1,7 +1,7 @@
 """The adapter `ses` against moto, which plays AWS in a process of its own.
 
-Runs where the command `moto_server` is on the PATH (moto, flask and flask-cors in an environment of their own): botocore wants
-an older python-dateutil than the product has, so moto cannot be installed beside it.
+Runs where the command `moto_server` is on the PATH (moto, flask and flask-cors in an environment of their own): its
+botocore wants an older python-dateutil than the product has, so it cannot be installed beside it.
 """
 
 from __future__ import annotations
