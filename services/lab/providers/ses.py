@@ -56,7 +56,7 @@ _PROOF: Final = re.compile(
 )
 
 
-def _error(status: int, type: str, text: str) -> LabAnswer:
+def _aws_error(status: int, type: str, text: str) -> LabAnswer:
     return LabAnswer(status, {"message": text}, {"x-amzn-errortype": f"{type}:http://internal.amazon.com/lab/"})
 
 
@@ -74,12 +74,12 @@ def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
 
 def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     if (request.method, request.path) != ("POST", PATH):
-        raise RequestRefused(_error(404, "UnknownOperationException", ""))
+        raise RequestRefused(_aws_error(404, "UnknownOperationException", ""))
     if not _is_signed(keys, request):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     asked = read_json(request.body)
     if not isinstance(asked, dict):
-        raise RequestRefused(_error(400, "SerializationException", ""))
+        raise RequestRefused(_aws_error(400, "SerializationException", ""))
     to = find(asked, "Destination", "ToAddresses")
     if not (isinstance(to, list) and len(to) == 1 and isinstance(to[0], str) and is_address(to[0])):
         raise RequestRefused(PROVIDER.refusals["address"])
@@ -94,11 +94,11 @@ def _check_mail(data: str) -> None:
     try:
         mail = message_from_bytes(base64.b64decode(data, validate=True))
     except (binascii.Error, ValueError):
-        raise RequestRefused(_error(400, "SerializationException", "")) from None
+        raise RequestRefused(_aws_error(400, "SerializationException", "")) from None
     if not is_address(bare_address(str(mail.get("From", "")))):
-        raise RequestRefused(_error(400, "BadRequestException", "Missing required header 'From'."))
+        raise RequestRefused(_aws_error(400, "BadRequestException", "Missing required header 'From'."))
     if not mail.get("Subject"):
-        raise RequestRefused(_error(400, "MessageRejected", "The lab wants a subject."))
+        raise RequestRefused(_aws_error(400, "MessageRejected", "The lab wants a subject."))
 
 
 def _is_signed(keys: LabKeys, request: LabRequest) -> bool:
@@ -154,11 +154,13 @@ PROVIDER: Final = LabProvider(
     read_submission=_read_submission,
     accept=_accept,
     refusals={
-        "wrong_key": _error(403, "InvalidSignatureException", "The request signature we calculated does not match."),
-        "forbidden": _error(400, "MailFromDomainNotVerifiedException", "The MAIL FROM domain is not verified."),
-        "too_many": _error(429, "TooManyRequestsException", "Maximum sending rate exceeded."),
-        "address": _error(400, "BadRequestException", "Missing final '@domain'"),
-        "error": _error(500, "InternalFailure", ""),
+        "wrong_key": _aws_error(
+            403, "InvalidSignatureException", "The request signature we calculated does not match."
+        ),
+        "forbidden": _aws_error(400, "MailFromDomainNotVerifiedException", "The MAIL FROM domain is not verified."),
+        "too_many": _aws_error(429, "TooManyRequestsException", "Maximum sending rate exceeded."),
+        "address": _aws_error(400, "BadRequestException", "Missing final '@domain'"),
+        "error": _aws_error(500, "InternalFailure", ""),
     },
     write_receipt=_write_receipt,
 )

@@ -39,7 +39,7 @@ STATUSES: Final[Mapping[str, tuple[str, str]]] = {
 """
 
 
-def _error(status: int, code: int, text: str) -> LabAnswer:
+def _twilio_error(status: int, code: int, text: str) -> LabAnswer:
     return LabAnswer(status, {"code": code, "message": text, "more_info": "https://lab.example", "status": status})
 
 
@@ -56,7 +56,7 @@ def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
 
 def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     if (request.method, request.path) != ("POST", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"):
-        raise RequestRefused(_error(404, 20404, "The requested resource was not found"))
+        raise RequestRefused(_twilio_error(404, 20404, "The requested resource was not found"))
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     right = base64.b64encode(f"{ACCOUNT}:{keys.derive_text(KEY)}".encode()).decode()
     if scheme.lower() != "basic" or not hmac.compare_digest(right.encode(), given.encode("utf-8", "replace")):
@@ -76,11 +76,13 @@ def _check_form(form: Mapping[str, str]) -> None:
     if not is_phone_number(to.removeprefix(PREFIX)):
         raise RequestRefused(PROVIDER.refusals["address"])
     if not sender:
-        raise RequestRefused(_error(400, 21603, "A 'From' phone number is required"))
+        raise RequestRefused(_twilio_error(400, 21603, "A 'From' phone number is required"))
     if to.startswith(PREFIX) != sender.startswith(PREFIX) and not sender.startswith("MG"):
-        raise RequestRefused(_error(400, 63007, "Twilio could not find a Channel with the specified From address"))
+        raise RequestRefused(
+            _twilio_error(400, 63007, "Twilio could not find a Channel with the specified From address")
+        )
     if not (form.get("Body") or (form.get("ContentSid") and to.startswith(PREFIX))):
-        raise RequestRefused(_error(400, 21602, "Message body is required"))
+        raise RequestRefused(_twilio_error(400, 21602, "Message body is required"))
 
 
 def _accept(submission: Submission, provider_id: str) -> LabAnswer:
@@ -90,16 +92,16 @@ def _accept(submission: Submission, provider_id: str) -> LabAnswer:
 def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost | None:
     sid, to = f"SM{statement.provider_id}", statement.submission.to
     if statement.kind == "unsubscribed":
-        return _sign(keys, {"MessageSid": f"SM{statement.id}", "From": to, "To": SENDER, "Body": "STOP"}, "")
+        return _sign_form(keys, {"MessageSid": f"SM{statement.id}", "From": to, "To": SENDER, "Body": "STOP"}, "")
     if statement.kind not in STATUSES:
         return None
     status, code = STATUSES[statement.kind]
     form = {"MessageSid": sid, "MessageStatus": status, "To": to, "From": SENDER, "AccountSid": ACCOUNT}
     query = urlencode({MESSAGE_FIELD: statement.submission.message_id})
-    return _sign(keys, {**form, "ErrorCode": code} if code else form, query)
+    return _sign_form(keys, {**form, "ErrorCode": code} if code else form, query)
 
 
-def _sign(keys: LabKeys, form: Mapping[str, str], query: str) -> ReceiptPost:
+def _sign_form(keys: LabKeys, form: Mapping[str, str], query: str) -> ReceiptPost:
     url = RECEIPTS_URL + (f"?{query}" if query else "")
     text = url + "".join(f"{name}{form[name]}" for name in sorted(form))
     signature = base64.b64encode(hmac.digest(keys.derive_text(KEY).encode(), text.encode(), "sha1")).decode()
@@ -112,11 +114,11 @@ PROVIDER: Final = LabProvider(
     read_submission=_read_submission,
     accept=_accept,
     refusals={
-        "wrong_key": _error(401, 20003, "Authenticate"),
-        "forbidden": _error(403, 21408, "Permission to send to this region has not been enabled"),
-        "too_many": _error(429, 20429, "Too Many Requests"),
-        "address": _error(400, 21211, "The 'To' number is not a valid phone number"),
-        "error": _error(500, 20500, "Internal Server Error"),
+        "wrong_key": _twilio_error(401, 20003, "Authenticate"),
+        "forbidden": _twilio_error(403, 21408, "Permission to send to this region has not been enabled"),
+        "too_many": _twilio_error(429, 20429, "Too Many Requests"),
+        "address": _twilio_error(400, 21211, "The 'To' number is not a valid phone number"),
+        "error": _twilio_error(500, 20500, "Internal Server Error"),
     },
     write_receipt=_write_receipt,
 )

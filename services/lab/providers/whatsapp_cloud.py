@@ -38,7 +38,7 @@ STATUSES: Final[Mapping[str, tuple[str, int | None]]] = {
 """
 
 
-def _error(status: int, code: int, text: str) -> LabAnswer:
+def _graph_error(status: int, code: int, text: str) -> LabAnswer:
     error = {"message": f"(#{code}) {text}", "type": "OAuthException", "code": code, "fbtrace_id": "lab"}
     return LabAnswer(status, {"error": error})
 
@@ -56,16 +56,16 @@ def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
 def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     path = _PATH.fullmatch(request.path)
     if request.method != "POST" or path is None:
-        raise RequestRefused(_error(404, 100, "Unsupported request"))
+        raise RequestRefused(_graph_error(404, 100, "Unsupported request"))
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not keys.is_key(KEY, key):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     message = read_json(request.body)
     if not isinstance(message, dict) or find_text(message, "messaging_product") != "whatsapp":
-        raise RequestRefused(_error(400, 100, "The parameter messaging_product is required."))
+        raise RequestRefused(_graph_error(400, 100, "The parameter messaging_product is required."))
     to = find_text(message, "to")
     if not is_phone_number(to):
-        raise RequestRefused(_error(400, 131009, "Parameter value is not valid"))
+        raise RequestRefused(_graph_error(400, 131009, "Parameter value is not valid"))
     _check_content(message, path[1])
     return Submission(find_text(message, "biz_opaque_callback_data"), to)
 
@@ -79,7 +79,7 @@ def _check_content(message: Mapping[str, Any], resource: str) -> None:
             message, "template", "language", "code"
         ):
             return
-    raise RequestRefused(_error(400, 131008, "Required parameter is missing"))
+    raise RequestRefused(_graph_error(400, 131008, "Required parameter is missing"))
 
 
 def _accept(submission: Submission, provider_id: str) -> LabAnswer:
@@ -115,11 +115,11 @@ PROVIDER: Final = LabProvider(
     read_submission=_read_submission,
     accept=_accept,
     refusals={
-        "wrong_key": _error(401, 190, "Error validating access token"),
-        "forbidden": _error(403, 131005, "Access denied"),
-        "too_many": _error(429, 130429, "Rate limit hit"),
-        "address": _error(400, 131026, "Message undeliverable"),
-        "error": _error(500, 131000, "Something went wrong"),
+        "wrong_key": _graph_error(401, 190, "Error validating access token"),
+        "forbidden": _graph_error(403, 131005, "Access denied"),
+        "too_many": _graph_error(429, 130429, "Rate limit hit"),
+        "address": _graph_error(400, 131026, "Message undeliverable"),
+        "error": _graph_error(500, 131000, "Something went wrong"),
     },
     write_receipt=_write_receipt,
 )

@@ -38,7 +38,7 @@ class ReplyWindows:
             return [HandoverResult(message.id, "retry", detail="no_replies_known") for message in free]
         begin = self._clock.now() - window.hours * HOUR
         late = [message for message in free if last.get((message.customer, message.to), begin) <= begin]
-        return [HandoverResult(each.id, "rejected", detail=_describe(window), fault="content") for each in late]
+        return [HandoverResult(each.id, "rejected", detail=_describe_window(window), fault="content") for each in late]
 
     async def _load_last_replies(self, adapter: str, free: Sequence[Message]) -> dict[tuple[str, str], Instant]:
         if not free:
@@ -52,7 +52,7 @@ def _leaves(kind: str) -> bool:
     return declaration is None or declaration.destination == "provider"
 
 
-def _describe(window: ReplyWindow) -> str:
+def _describe_window(window: ReplyWindow) -> str:
     return (
         f"outside_reply_window: no message of the customer is known on this channel within the last {window.hours} "
         f"hours; {window.remedy}"

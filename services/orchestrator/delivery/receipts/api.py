@@ -7,7 +7,7 @@ gets another answer sends the same again.
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from typing_extensions import TypedDict
 
 from schemas.adapter_registry import ADAPTER_REGISTRY
@@ -100,6 +100,7 @@ def receipt_routes(
         "/{adapter}",
         summary="Answers the question of a provider whether this address is meant for its receipts",
         dependencies=[public()],
+        response_class=PlainTextResponse,
         **answers({200: None}, ReceiptRefused, errors.NotFound, texts=["text/plain"]),
     )
     async def answer_challenge(adapter: str, request: Request) -> Response:
@@ -107,7 +108,7 @@ def receipt_routes(
         if answerer is None:
             raise NotFound(f"no adapter `{adapter[:40]}` is asked whether it takes receipts")
         received = _received(request, b"", clock.now())
-        return Response(answerer(settings.settings_of(adapter), received), media_type="text/plain")
+        return PlainTextResponse(answerer(settings.settings_of(adapter), received))
 
     return routes
 

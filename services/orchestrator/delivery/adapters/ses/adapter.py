@@ -83,7 +83,7 @@ def create_adapter(context: AdapterContext) -> MailApiAdapter:
         id="ses",
         idempotent=False,
         authorization={},
-        build_request=builder.build,
+        build_request=builder.build_request,
         meanings=MEANINGS,
         read_code=_read_code_of_text,
         read_code_of_headers=_read_error_type,
@@ -99,15 +99,15 @@ class SendEmailBuilder:
         self._settings, self._key, self._region, self._clock = settings, key, region, clock
         self._endpoint = endpoint
 
-    def build(self, mail: Mail, message: Message) -> MailRequest:
+    def build_request(self, mail: Mail, message: Message) -> MailRequest:
         """The request for a mail. Raises ValueError for one that cannot be written."""
         now = self._clock.now()
-        content = msgspec.json.encode(self._describe(mail, to_mime(mail, now)))
+        content = msgspec.json.encode(self._write_input(mail, to_mime(mail, now)))
         url = self._endpoint + PATH
         headers = sign_post(self._key, self._region, "ses", url, "application/json", content, now)
         return MailRequest(PATH, content, headers)
 
-    def _describe(self, mail: Mail, mime: bytes) -> Mapping[str, Any]:
+    def _write_input(self, mail: Mail, mime: bytes) -> Mapping[str, Any]:
         """SendEmail's input. Whom it is sent to stands beside the mail, as in an envelope; who sends, in the mail."""
         request: dict[str, Any] = {
             "Destination": {"ToAddresses": [mail.to]},

@@ -130,7 +130,7 @@ class WhatsappChannel:
         if "text" in texts:
             message["text"] = checks.clean_text("text", texts["text"], MAX_TEXT).replace("\r\n", "\n")
         else:
-            message["text"] = _describe(message, body)
+            message["text"] = _write_visible_text(message, body)
         return message
 
     def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
@@ -204,7 +204,7 @@ def _fill_wordings(texts: Mapping[str, str], header: str | None, body: Mapping[s
     return filled
 
 
-def _describe(message: Mapping[str, str], body: Mapping[str, str]) -> str:
+def _write_visible_text(message: Mapping[str, str], body: Mapping[str, str]) -> str:
     """What the customer reads of a template, as far as its wording is known; else its name and its parameters."""
     if "body_text" in message:
         parts = [message[name] for name in WORDINGS if name in message]
