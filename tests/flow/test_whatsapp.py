@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from schemas.times import HOUR, MINUTE, SECOND, Instant
+from services.kit.errors import DatabaseBusy
 from services.orchestrator.decisions.store import ERASED_SOURCE
 from services.orchestrator.delivery.adapters.whatsapp_cloud.declaration import WhatsappCloudSettings
 from services.orchestrator.delivery.receipts import store
@@ -159,3 +160,30 @@ async def test_the_message_that_a_reply_belongs_to_is_found_by_an_index(product:
         statement = "EXPLAIN QUERY PLAN " + store.LAST_MESSAGE.format(channel="whatsapp")
         plan = await tx.rows(statement, address=NUMBER, erased=ERASED_SOURCE)
     assert "message_whatsapp_address" in str(plan)
+
+
+async def test_the_sandbox_shows_what_a_customer_would_read_and_knows_no_window(tmp_path: Path) -> None:
+    async with live(tmp_path, MONDAY) as product:
+        await product.policy(policy())
+        await product.campaign(on_whatsapp("offer", TEMPLATE))
+        await product.campaign(on_whatsapp("free", FREE, trigger={"event": "shop.question"}))
+        address = {"channel": "whatsapp", "address": NUMBER, "verified": True}
+        await product.customer(customer("c-1", addresses=[address], consent=[{**GRANTED, "wording": "chats-1"}]))
+        await product.send(event("shop.offer", "e-1"))
+        await product.send(event("shop.question", "e-2"))
+        await product.settle()
+        shown_messages = await product.inbox(channel="whatsapp")
+        assert sorted(each["content"]["text"] for each in shown_messages) == ["Hi c-1", "Hi c-1"]
+        assert {each["content"].get("template") for each in shown_messages} == {"offer", None}
+
+
+async def test_free_text_waits_while_nobody_knows_what_customers_have_written(
+    product: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise DatabaseBusy("a lock")
+
+    monkeypatch.setattr("services.orchestrator.delivery.reply_window.load_last_replies", fail)
+    provider = Provider()
+    message = await shown(product, await sent(product, "shop.question", "e-1", provider))
+    assert (message["status"], message["detail"], provider.taken) == ("retry", "no_replies_known", [])

@@ -43,7 +43,10 @@ def create_adapter(context: AdapterContext) -> TextApiAdapter:
     settings: TwilioSettings = context.settings
     account, key = (require_setting(settings, "twilio", name) for name in ("account_sid", "key"))
     if not settings.has_sender:
-        raise SettingsError("TACTFUL_TWILIO__SENDER or TACTFUL_TWILIO__MESSAGING_SERVICE_SID must be set")
+        raise SettingsError(
+            "TACTFUL_TWILIO__SENDER or TACTFUL_TWILIO__MESSAGING_SERVICE_SID must be set, or for WhatsApp alone "
+            "TACTFUL_TWILIO__WHATSAPP_SENDER"
+        )
     credentials = base64.b64encode(f"{settings.key_sid or account}:{key}".encode()).decode()
     api = TextApi(
         id="twilio",
