@@ -224,8 +224,10 @@ def told(provider: str, kind: StatementKind, after: int = 0) -> Sequence[Any] | 
 
 
 def _without_proof(settings: Any) -> dict[str, Any]:
-    proofs = ("verification_key", "receipt_password", "signing_secret", "signing_key", "secret", "app_secret")
-    proofs += ("topic_arn", "receipts_url")
+    proofs = (
+        *("verification_key", "receipt_password", "signing_secret", "signing_key", "secret", "app_secret"),
+        *("topic_arn", "receipts_url"),
+    )
     return {name: None for name in proofs if hasattr(settings, name)}
 
 
