@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from schemas.times import HOUR, MINUTE, SECOND, Instant
+from services.development.all_services import SERVICE_NAMES
 from services.kit.errors import DatabaseBusy
 from services.orchestrator.decisions.store import ERASED_SOURCE
 from services.orchestrator.delivery.adapters.whatsapp_cloud.declaration import WhatsappCloudSettings
@@ -42,10 +43,19 @@ def on_whatsapp(key: str, content: dict[str, str], **changes: Any) -> dict[str, 
     return {**campaign(key), "channels": ["whatsapp"], "content": {"whatsapp": {"en": content}}, **changes}
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+def urls(request: pytest.FixtureRequest) -> dict[str, str] | None:
+    """The databases of the three services, once of each dialect."""
+    if request.param == "sqlite":
+        return None
+    server = request.getfixturevalue("postgres_server")
+    return {service: server.database() for service in SERVICE_NAMES}
+
+
 @pytest.fixture
-async def product(tmp_path: Path) -> AsyncIterator[Live]:
+async def product(tmp_path: Path, urls: dict[str, str] | None) -> AsyncIterator[Live]:
     adapters = {"whatsapp": "whatsapp_cloud"}
-    async with live(tmp_path, MONDAY, adapters=adapters, whatsapp_cloud=SETTINGS) as running:
+    async with live(tmp_path, MONDAY, urls, adapters=adapters, whatsapp_cloud=SETTINGS) as running:
         await running.policy(policy())
         await running.campaign(on_whatsapp("offer", TEMPLATE))
         free = on_whatsapp("free", FREE, trigger={"event": "shop.question"})
@@ -156,8 +166,12 @@ async def test_meta_asks_for_the_address_and_gets_its_challenge_back(product: Li
 
 
 async def test_the_message_that_a_reply_belongs_to_is_found_by_an_index(product: Live) -> None:
-    async with product.database.read() as tx:
-        statement = "EXPLAIN QUERY PLAN " + store.LAST_MESSAGE.format(channel="whatsapp")
+    async with product.database.write() as tx:
+        if tx.dialect == "postgresql":
+            await tx.execute("SET LOCAL enable_seqscan = off")
+            await tx.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        explain = "EXPLAIN QUERY PLAN " if tx.dialect == "sqlite" else "EXPLAIN "
+        statement = explain + store.LAST_MESSAGE.format(channel="whatsapp")
         plan = await tx.rows(statement, address=NUMBER, erased=ERASED_SOURCE)
     assert "message_whatsapp_address" in str(plan)
 
