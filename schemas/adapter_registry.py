@@ -74,6 +74,10 @@ class AdapterDeclaration:
     """With receipts: whether they also say what has arrived. Otherwise what the provider has taken counts as arrived,
     until it says that it has not.
     """
+    has_challenge: bool = False
+    """Whether that module has a function `answer_challenge(settings, request)`, for a provider that first asks with
+    `GET /v1/receipts/<id>` whether the address is meant for it.
+    """
     receipt_answer: tuple[str, str] | None = None
     """Media type and body of the answer 200 to a request with receipts, where the provider takes the body for an
     instruction; None for the counts as JSON.

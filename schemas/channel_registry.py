@@ -20,6 +20,18 @@ read, and communities.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyWindow:
+    """Of a channel where what was not approved beforehand may only follow a message of the customer."""
+
+    hours: int
+    """For so long after the customer's last message."""
+    free_without: str
+    """The field that a message has if it was approved beforehand, and may be sent at any time."""
+    remedy: str
+    """What to do about a message outside of the window, in the imperative."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelDeclaration:
     """One channel."""
 
@@ -58,6 +70,9 @@ class ChannelDeclaration:
     what the country of the address wants: `delivery/channels/completion.py`."""
     stops_everything: bool = False
     """Whether a customer who tells the provider to stop gets no message on it any more. Otherwise advertising stops."""
+
+    reply_window: ReplyWindow | None = None
+    """Which messages may only be sent soon after a message of the customer; None: all may be sent at any time."""
 
     @property
     def needs_address(self) -> bool:

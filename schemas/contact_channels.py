@@ -8,7 +8,7 @@ from typing import Final
 
 from schemas.vocabulary import CHANNELS
 
-WORLD_CHANNELS: Final = ("phone", "letter", "visit", "chat", "whatsapp", "messenger", "social", "video", "fax", "other")
+WORLD_CHANNELS: Final = ("phone", "letter", "visit", "chat", "messenger", "social", "video", "fax", "other")
 CONTACT_CHANNELS: Final = tuple(dict.fromkeys((*CHANNELS, *WORLD_CHANNELS)))
 """Every channel of a contact; closed. `other` is for what none of them is."""
 

@@ -52,7 +52,8 @@ def has_arrived(kind: str, by_machine: bool) -> bool:
     return kind in _OF_THE_CUSTOMER and not by_machine
 
 
-ReplyKeyword = Literal["stop", "start", "help"]
+ReplyKeyword = Literal["stop", "stop_advertising", "start", "help"]
+"""stop_advertising: where a provider lets customers stop advertising alone; no word of theirs means that."""
 MAX_REPLY: Final = 1600
 """Characters of a reply that are kept."""
 

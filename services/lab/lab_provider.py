@@ -1,6 +1,7 @@
 """What a provider of the lab is: its checks of a request, its answers, and its receipts."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -98,6 +99,8 @@ class ReceiptPost:
 
     headers: Mapping[str, str]
     body: bytes
+    query: str = ""
+    """Of the URL, where the provider calls one that Tactful has given it for the message."""
 
 
 def no_own_header(seconds: int, now: Instant) -> Mapping[str, str]:
@@ -168,6 +171,11 @@ def is_address(text: str) -> bool:
     """Whether a text can be the address of one mailbox, as strictly as providers look."""
     local, _, domain = text.rpartition("@")
     return bool(local and "." in domain) and not any(each in " ,;<>()\r\n\t" for each in text)
+
+
+def is_phone_number(text: str) -> bool:
+    """Whether a text is a number with its country code, as `+4915112345678`."""
+    return re.fullmatch(r"\+[1-9][0-9]{4,14}", text) is not None
 
 
 def bare_address(text: str) -> str:

@@ -45,6 +45,17 @@ FATES: Final[Mapping[str, Sequence[StatementKind]]] = {
     "silent": (),
 }
 """What a provider says of a message, by the tag of its address: `ada+bounce@example.org`."""
+NUMBER_TAGS: Final[Mapping[str, str]] = {
+    "90": "block",
+    "91": "bounce",
+    "92": "softbounce",
+    "93": "fail",
+    "94": "open",
+    "95": "unsubscribe",
+    "96": "silent",
+    "97": "latebounce",
+}
+"""Last two digits of a telephone number, which can have no tag -> the tag that it has by them."""
 BLOCKED_TAG: Final = "block"
 """An address with this tag is refused at once."""
 _TAG: Final = re.compile(r"\+([a-z]+)(?:@|$)")
@@ -168,8 +179,10 @@ class ScriptPlayer:
 
 
 def read_tag(address: str) -> str | None:
-    """The tag of an address: `bounce` of `ada+bounce@example.org`; None if it has none."""
+    """The tag of an address: `bounce` of `ada+bounce@example.org` and `+4915112345691`; None if it has none."""
     found = _TAG.search(address.lower())
+    if found is None and address.removeprefix("whatsapp:").startswith("+") and "@" not in address:
+        return NUMBER_TAGS.get(address[-2:])
     return found[1] if found else None
 
 

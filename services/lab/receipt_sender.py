@@ -114,7 +114,7 @@ class ReceiptSender:
             await asyncio.sleep(wait)
 
     async def _post(self, name: str, post: ReceiptPost) -> int:
-        url = f"{self._url}/v1/receipts/{name}"
+        url = f"{self._url}/v1/receipts/{name}" + (f"?{post.query}" if post.query else "")
         try:
             async with self._session.post(url, data=post.body, headers=post.headers, allow_redirects=False) as answer:
                 return answer.status

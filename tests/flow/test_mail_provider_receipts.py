@@ -16,6 +16,7 @@ from tests.orchestrator.delivery.adapters import (
     test_postmark_receipts,
     test_resend_receipts,
     test_sendgrid_receipts,
+    test_ses_receipts,
 )
 from tests.support.document_builders import campaign, customer, event, policy
 from tests.support.live_product import Live, live
@@ -46,17 +47,26 @@ def mailgun_bounce(message_id: str) -> ReceiptRequest:
     return request(body_of({"signature": test_mailgun_receipts.signature(), "event-data": data}), {})
 
 
+def ses_bounce(message_id: str) -> ReceiptRequest:
+    bounce = test_ses_receipts.bounce("Permanent", "NoEmail")
+    bounce["mail"]["tags"]["tactful_message"] = [message_id]
+    text = body_of(bounce).decode()
+    return request(body_of(test_ses_receipts.sign(test_ses_receipts.notification(text), "2")), {})
+
+
 BOUNCES: Mapping[str, Callable[[str], ReceiptRequest]] = {
     "sendgrid": sendgrid_bounce,
     "postmark": postmark_bounce,
     "resend": resend_bounce,
     "mailgun": mailgun_bounce,
+    "ses": ses_bounce,
 }
 SETTINGS: Mapping[str, Any] = {
     "sendgrid": test_sendgrid_receipts.SETTINGS,
     "postmark": test_postmark_receipts.SETTINGS,
     "resend": test_resend_receipts.SETTINGS,
     "mailgun": test_mailgun_receipts.SETTINGS,
+    "ses": test_ses_receipts.SETTINGS.model_copy(update={"sns_key": test_ses_receipts.public_key()}),
 }
 
 
@@ -95,7 +105,8 @@ async def test_a_hard_bounce_forbids_the_next_message_before_the_answer(product:
 @pytest.mark.parametrize("adapter", BOUNCES)
 async def test_what_nobody_has_signed_is_refused(product: Live, adapter: str) -> None:
     message_id = await sent(product)
-    forged = request(BOUNCES[adapter](message_id).body.replace(b'"token": "4', b'"token": "5'), {})
+    body = BOUNCES[adapter](message_id).body.replace(b'"token": "4', b'"token": "5')
+    forged = request(body.replace(b'"Timestamp": "2026', b'"Timestamp": "+2026'), {})
     answer = await post(product, adapter, forged)
     assert (answer.status_code, answer.json()["code"]) == (401, "receipt_refused")
     assert await entries(product) == []

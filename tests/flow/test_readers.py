@@ -49,6 +49,7 @@ NEVER_PLAIN = {
     "/console/decisions/stream": "has no end, and is asked by a test of its own",
     "/console/customer": "leads to the customer's page",
     "/console/find": "shows what was looked for",
+    "/v1/receipts/{adapter}": "gives providers their own challenge back",
 }
 """Routes that nobody is answered with a page or document of data, and why."""
 LOOK_UPS: tuple[tuple[str, Any], ...] = (
@@ -140,7 +141,7 @@ def _fill(template: str, planted: Planted, customer: str) -> str:
     known = {"key": "outage" if "holds" in template else "offer", "id": id, "customer": customer, "number": "1"}
     if customer == "nobody":
         known |= {"id": "77", "key": "nothing", "number": "77"}
-    return template.format(**known, path="x", name="tactfuldeadlettersold.md", entry_id="x")
+    return template.format(**known, path="x", name="tactfuldeadlettersold.md", entry_id="x", adapter="webhook")
 
 
 async def _ask(

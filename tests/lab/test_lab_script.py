@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.lab.lab_script import FATES, LabScript, ScriptPlayer, describe_fault, read_tag
+from services.lab.lab_script import BLOCKED_TAG, FATES, NUMBER_TAGS, LabScript, ScriptPlayer, describe_fault, read_tag
 
 ADA = "ada@example.org"
 
@@ -95,6 +95,16 @@ def test_statements_may_be_lost_or_come_the_other_way_round() -> None:
 )
 def test_tags(address: str, tag: str | None) -> None:
     assert read_tag(address) == tag
+
+
+@pytest.mark.parametrize(
+    ("number", "tag"),
+    [("+4915112345690", "block"), ("+4915112345691", "bounce"), ("whatsapp:+4915112345695", "unsubscribe"),
+     ("+4915112345678", None), ("4915112345690", None), ("+90@example.org", None)],
+)  # fmt: skip
+def test_the_last_digits_of_a_number_are_its_tag(number: str, tag: str | None) -> None:
+    assert read_tag(number) == tag
+    assert set(NUMBER_TAGS.values()) <= {*FATES, BLOCKED_TAG}
 
 
 @pytest.mark.parametrize(

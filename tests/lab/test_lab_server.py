@@ -30,7 +30,8 @@ async def client(lab: LocalLab) -> AsyncIterator[httpx.AsyncClient]:
 
 async def test_it_says_what_it_plays(client: httpx.AsyncClient) -> None:
     shown = (await client.get("/lab")).json()
-    assert shown["providers"] == ["mailgun", "postmark", "resend", "sendgrid", "webhook"]
+    assert shown["providers"] == sorted(shown["providers"])
+    assert {"mailgun", "postmark", "resend", "sendgrid", "ses", "twilio", "webhook"} <= set(shown["providers"])
     assert (shown["arrivals"], shown["receipts"]) == (0, {"posted": 0, "waiting": 0, "left_out": 0})
     for path in ("/", "/other/v3", "/lab/other", "/labs"):
         assert (await client.get(path)).status_code == 404

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from schemas.adapter_registry import ADAPTER_REGISTRY
-from schemas.message import HandoverResult
+from schemas.message import HandoverResult, Message
 from services.kit.db.database import Database
 from services.kit.runtime.clock import Clock, SystemClock
 from services.orchestrator.delivery.adapters.definition import Adapter, AdapterContext
@@ -39,8 +39,19 @@ async def lab_adapter(
         await adapter.close()
 
 
+NUMBERS = {"ada@example.org": "+4915112345678", "ada+block@example.org": "+4915112345690"}
+"""Whom adapters of telephone numbers write to in place of a mailbox."""
+
+
+def lab_message(provider: str, id: str = "msg_1", to: str = "ada@example.org", **fields: Any) -> Message:
+    """A mail, or what the provider's channel has in its place."""
+    channels = sorted(ADAPTER_REGISTRY.declarations[provider].channels or {"email"})
+    if "email" in channels:
+        return message(**{"id": id, "to": to, "content": CONTENT, **fields})
+    return message(**{"id": id, "channel": channels[-1], "to": NUMBERS[to], "content": {"text": "Hi"}, **fields})
+
+
 async def hand_over(adapter: Adapter, id: str = "msg_1", to: str = "ada@example.org", **fields: Any) -> HandoverResult:
     """The result of one message."""
-    mail = message(**{"id": id, "to": to, "content": CONTENT, **fields})
-    [result] = await adapter.send_batch([mail], RecordingFirstByteGuard())
+    [result] = await adapter.send_batch([lab_message(adapter.name, id, to, **fields)], RecordingFirstByteGuard())
     return result

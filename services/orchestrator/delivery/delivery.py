@@ -42,6 +42,7 @@ from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.attempts import AttemptEnd, AttemptResult, may_repeat
 from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
 from services.orchestrator.delivery.metrics import DeliveryMetrics
+from services.orchestrator.delivery.reply_window import ReplyWindows
 from services.orchestrator.delivery.results import record_late_results, record_results
 from services.orchestrator.delivery.routing import AdapterChoice, OutboxLine, choose_adapter
 from services.orchestrator.policy.customer_facts import Facts
@@ -97,6 +98,7 @@ class Delivery:
         self._clock = clock
         self._decision_metrics = decision_metrics
         self._metrics = metrics
+        self._windows = ReplyWindows(database, adapters, clock)
         self._stopping = asyncio.Event()
         self.health = {name: AdapterHealth() for name in adapters.by_name}
         """Of each adapter, as far as this process has seen."""
@@ -169,8 +171,11 @@ class Delivery:
             return
         await self._refuse([item for item in to_check if item.message.id in result.refused], result)
         to_send = [item for item in to_check if item.message.id not in result.refused]
-        answers = await self._send(to_send, deadline, result.triggered_campaigns) if to_send else []
-        await self._record(claimed_messages, answers, waited_for=_waited_for(to_send, result.inputs))
+        late = await self._windows.refuse_late(to_check[0].adapter, [item.message for item in to_send])
+        refused_ids = {each.message_id for each in late}
+        in_time = [item for item in to_send if item.message.id not in refused_ids]
+        answers = await self._send(in_time, deadline, result.triggered_campaigns) if in_time else []
+        await self._record(claimed_messages, [*late, *answers], waited_for=_waited_for(to_send, result.inputs))
 
     # 2. Recheck
 

@@ -1,7 +1,7 @@
 """What an adapter is: the protocol that the module `adapter` of each adapter's folder implements."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from schemas.message import HandoverResult, Message
@@ -46,7 +46,8 @@ class Adapter(Protocol):
 class ReceiptRequest:
     """What a provider has sent to `POST /v1/receipts/{adapter}`. Names of headers are in small letters.
 
-    `query_text`: the query as it was sent, for signatures over the URL.
+    `query_text`: the query as it was sent, for signatures over the URL. `documents`: what was found at the addresses
+    that the reader has asked for by DocumentNeeded.
     """
 
     headers: Mapping[str, str]
@@ -54,6 +55,20 @@ class ReceiptRequest:
     body: bytes
     now: Instant
     query_text: str = ""
+    documents: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class DocumentNeeded(Exception):
+    """A reader needs what stands at an address of its provider: a certificate, or the page that confirms a
+    subscription by being asked for. It is then asked again, with the document in `ReceiptRequest.documents`.
+
+    The reader has made sure that the address is the provider's, and that the request says what only our provider knows
+    where anything follows from it.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__("a document of the provider is needed")
+        self.url = url
 
 
 class ReceiptRefused(Unauthorised):
@@ -70,8 +85,18 @@ class ReceiptReader(Protocol):
         """What the provider says, and what customers have answered. The signature over the raw body is checked before
         anything of it is read.
 
-        Raises ReceiptRefused, and Malformed for what has another form; statements that Tactful has no word for, and
-        those about messages that are not ours, are left out. `settings`: an instance of the declared settings.
+        Raises ReceiptRefused, Malformed for what has another form, and DocumentNeeded; statements that Tactful has no
+        word for, and those about messages that are not ours, are left out. `settings`: an instance of the declared
+        settings.
+        """
+
+
+class ChallengeAnswerer(Protocol):
+    """`answer_challenge` in the module `receipts` of the folder of an adapter that declares `has_challenge`."""
+
+    def __call__(self, settings: Any, request: ReceiptRequest) -> str:
+        """What the provider wants to read before it sends receipts to our address: a short text of letters, digits and
+        `_.-`. Raises ReceiptRefused for a request that does not show what was agreed with the provider.
         """
 
 

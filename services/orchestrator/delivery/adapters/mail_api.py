@@ -81,6 +81,10 @@ def read_retry_after(headers: Mapping[str, str], now: Instant) -> float | None:
     return parse_retry_after(headers.get("retry-after"), now)
 
 
+def _no_code(headers: Mapping[str, str]) -> str:
+    return NO_CODE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerReading:
     """How the answers of a provider are read. The functions raise nothing, whatever an answer contains."""
@@ -93,6 +97,8 @@ class AnswerReading:
     """The provider's id of an accepted message, from body and headers; empty if there is none."""
     read_wait: Callable[[Mapping[str, str], Instant], float | None] = read_retry_after
     """Seconds that the headers of an answer ask us to wait."""
+    read_code_of_headers: Callable[[Mapping[str, str]], str] = _no_code
+    """The code in the headers of an answer, for providers that write it there; used where the body has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +157,7 @@ class MailApiAdapter:
 def read_answer(api: AnswerReading, message_id: str, answer: ProviderAnswer, now: Instant) -> HandoverResult:
     """What an answer means for the message."""
     body = _decode(answer.body)
-    code = _keep(_CODE, api.read_code(body)) or NO_CODE
+    code = _keep(_CODE, api.read_code(body) or api.read_code_of_headers(answer.headers)) or NO_CODE
     meaning = find_meaning(api.meanings, answer.status, code)
     detail = f"status {answer.status}, {code}" if code else f"status {answer.status}"
     provider_id = wait = None

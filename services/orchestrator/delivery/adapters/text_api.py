@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 from urllib.parse import urlencode
 
+import msgspec
+
 from schemas.message import HandoverFault, HandoverOutcome, HandoverResult, Message
 from services.kit.http.outbound import OutboundRefused
 from services.kit.runtime.settings import SettingsError
@@ -45,6 +47,17 @@ OUTCOMES: Final[Mapping[ErrorMeaning, tuple[HandoverOutcome, HandoverFault]]] = 
 _E164: Final = re.compile(r"\+[1-9][0-9]{4,14}")
 
 
+class UnsendableText(ValueError):
+    """A message that its provider cannot get; `detail` says why.
+
+    `meaning`: `content`, or `account` where the settings lack something for all messages of the kind.
+    """
+
+    def __init__(self, detail: str, meaning: "ErrorMeaning" = "content") -> None:
+        super().__init__(detail)
+        self.detail, self.meaning = detail, meaning
+
+
 class TextRequest(NamedTuple):
     """A request for one message. `path` is appended to the URL of the settings."""
 
@@ -62,7 +75,7 @@ class TextApi(AnswerReading):
     authorization: Mapping[str, str] = field(repr=False)
     """The headers that say who we are."""
     build_request: Callable[[Message], TextRequest]
-    """Raises ValueError for a text that UTF-8 cannot encode."""
+    """Raises UnsendableText, and another ValueError for a text that UTF-8 cannot encode."""
     concurrency: int = 32
     """Requests at a time."""
 
@@ -94,10 +107,25 @@ class TextApiAdapter:
             return HandoverResult(message.id, "rejected", detail="incomplete_content", fault="content")
         try:
             path, content, content_type = self._api.build_request(message)
+        except UnsendableText as error:
+            outcome, fault = OUTCOMES[error.meaning]
+            return HandoverResult(message.id, outcome, detail=error.detail, fault=fault)
         except ValueError:  # half of a surrogate pair
             return HandoverResult(message.id, "rejected", detail="not_unicode", fault="content")
         answer = await self._provider.post(path, content, self._api.authorization, message.id, first_byte, content_type)
         return read_answer(self._api, message.id, answer, self._clock.now())
+
+
+def read_parameters(content: Mapping[str, str], field: str) -> dict[str, str]:
+    """The parameters of an approved template by name; those without names are `1`, `2` and so on.
+
+    Raises UnsendableText.
+    """
+    try:
+        found = msgspec.json.decode(content.get(field, "{}"), type=list[str] | dict[str, str])
+    except (msgspec.MsgspecError, UnicodeError):
+        raise UnsendableText("unreadable_parameters") from None
+    return {str(number): text for number, text in enumerate(found, 1)} if isinstance(found, list) else dict(found)
 
 
 def meanings_of(codes: Mapping[str, ErrorMeaning]) -> tuple[AnswerMeaning, ...]:

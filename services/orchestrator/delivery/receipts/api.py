@@ -10,17 +10,29 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from typing_extensions import TypedDict
 
 from schemas.adapter_registry import ADAPTER_REGISTRY
+from schemas.times import Instant
 from services.kit import errors
 from services.kit.errors import NotFound, Permanent
 from services.kit.http.auth import public
 from services.kit.http.openapi import answers
+from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.http.request_body import described_body
 from services.kit.runtime.clock import Clock
-from services.orchestrator.delivery.adapters.definition import ReceiptReader, ReceiptRefused, ReceiptRequest
+from services.orchestrator.delivery.adapters.definition import (
+    ChallengeAnswerer,
+    ReceiptReader,
+    ReceiptRefused,
+    ReceiptRequest,
+)
+from services.orchestrator.delivery.receipts.documents import (
+    DocumentUnavailable,
+    ProviderDocuments,
+    read_with_documents,
+)
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.settings import OrchestratorSettings
@@ -58,6 +70,13 @@ def receipt_routes(
         if (kind := settings.kind_of(name)) and ADAPTER_REGISTRY.declarations[kind].has_receipts
     }
 
+    challenges: dict[str, ChallengeAnswerer] = {
+        name: ADAPTER_REGISTRY.load_module(kind, "receipts").answer_challenge
+        for name in readers
+        if (kind := settings.kind_of(name)) and ADAPTER_REGISTRY.declarations[kind].has_challenge
+    }
+    documents = ProviderDocuments(OutboundGuard(parse_networks(settings.outbound.networks)), clock)
+
     own_answers = [each.receipt_answer for each in ADAPTER_REGISTRY.declarations.values()]
     texts = sorted({answer[0] for answer in own_answers if answer is not None})
 
@@ -65,17 +84,17 @@ def receipt_routes(
         "/{adapter}",
         summary="What a provider says about messages; called by providers, signed as each of them signs",
         dependencies=[public(), _BODY],
-        **answers({200: ReceiptCounts}, ReceiptRefused, errors.NotFound, errors.Malformed, texts=texts),
+        **answers(
+            {200: ReceiptCounts}, ReceiptRefused, errors.NotFound, errors.Malformed, DocumentUnavailable, texts=texts
+        ),
     )
     async def take_receipts(adapter: str, request: Request) -> ReceiptCounts | Response:
         reader = readers.get(adapter)
         if reader is None:
             raise NotFound(f"no adapter `{adapter[:40]}` takes receipts: use {', '.join(readers)}")
-        body = await request.body()
-        headers, url = _plain(request.headers), request.url
-        received = ReceiptRequest(headers, dict(request.query_params), body, clock.now(), url.query)
+        received = _received(request, await request.body(), clock.now())
         try:
-            statements = reader(settings_of(adapter), received)
+            statements = await read_with_documents(reader, settings_of(adapter), received, documents)
         except Permanent:
             metrics.record_refused(adapter)
             raise
@@ -85,7 +104,25 @@ def receipt_routes(
             return Response(answer[1], media_type=answer[0])
         return ReceiptCounts(new=taken.new, repeated=taken.repeated, unknown=taken.unknown)
 
+    @routes.get(
+        "/{adapter}",
+        summary="Answers the question of a provider whether this address is meant for its receipts",
+        dependencies=[public()],
+        response_class=PlainTextResponse,
+        **answers({200: None}, ReceiptRefused, errors.NotFound, texts=["text/plain"]),
+    )
+    async def answer_challenge(adapter: str, request: Request) -> Response:
+        answerer = challenges.get(adapter)
+        if answerer is None:
+            raise NotFound(f"no adapter `{adapter[:40]}` is asked whether it takes receipts")
+        received = _received(request, b"", clock.now())
+        return PlainTextResponse(answerer(settings.settings_of(adapter), received))
+
     return routes
+
+
+def _received(request: Request, body: bytes, now: Instant) -> ReceiptRequest:
+    return ReceiptRequest(_plain(request.headers), dict(request.query_params), body, now, request.url.query)
 
 
 def _plain(headers: Headers) -> dict[str, str]:

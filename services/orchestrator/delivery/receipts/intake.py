@@ -15,7 +15,7 @@ from schemas.message import HandoverResult
 from schemas.receipt import ARRIVAL_KINDS, CustomerReply, Receipt, Statement, shows_failure
 from schemas.service_api import AddressLift, ProviderEntry
 from schemas.times import SECOND, Instant
-from schemas.vocabulary import MessageState, SuppressionReason
+from schemas.vocabulary import Class, MessageState, SuppressionReason
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent
 from services.kit.runtime.clock import Clock
@@ -166,13 +166,15 @@ class ReceiptIntake:
         a complaint nothing is sent there. After soft bounces transactional messages are still tried: one that arrives
         shows that the address works again.
         """
-        classes, expires = None, None
-        if row.suppresses == SuppressionReason.STOP_KEYWORD:
+        classes, expires, reason = None, None, row.suppresses
+        if row.suppresses == store.STOPS_ADVERTISING:
+            classes, reason = (Class.MARKETING.value,), SuppressionReason.STOP_KEYWORD
+        elif row.suppresses == SuppressionReason.STOP_KEYWORD:
             classes = stopped_classes(row.channel)
         elif row.suppresses == SuppressionReason.SOFT_BOUNCES:
             classes, expires = HELD_CLASSES, self._soft_bounces.rests_until(row.at)
         source, to = f"{row.adapter}: {row.kind}", row.to_address or None
-        return ProviderEntry(row.customer, to, row.channel, classes, row.suppresses, source, row.at, expires)
+        return ProviderEntry(row.customer, to, row.channel, classes, reason, source, row.at, expires)
 
 
 def _lifted_reason(row: Row[Any]) -> SuppressionReason | None:

@@ -20,7 +20,11 @@ from services.orchestrator.delivery.receipts.store import NewReceipt, Suppresses
 _NOT_TEXT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 MAYBE_STOP: Final = "maybe_stop"
-_SUPPRESSES: Final[Mapping[str | None, Suppresses]] = {"stop": SuppressionReason.STOP_KEYWORD, "start": store.LIFTS}
+_SUPPRESSES: Final[Mapping[str | None, Suppresses]] = {
+    "stop": SuppressionReason.STOP_KEYWORD,
+    "stop_advertising": store.STOPS_ADVERTISING,
+    "start": store.LIFTS,
+}
 
 
 async def match_replies(tx: Tx, replies: Sequence[CustomerReply]) -> list[NewReceipt]:
@@ -37,7 +41,7 @@ async def _match_reply(tx: Tx, reply: CustomerReply) -> NewReceipt | None:
     except BadAddress:
         return None
     asked = reply.keyword or understand_reply(reply.text)
-    kind: ReceiptKind = "unsubscribed" if asked == "stop" else "replied"
+    kind: ReceiptKind = "unsubscribed" if asked in ("stop", "stop_advertising") else "replied"
     message = await store.find_last_message(tx, reply.channel, address)
     receipt = Receipt(reply.key, "" if message is None else message.message_id, kind, reply.at, detail=asked)
     suppresses = _SUPPRESSES.get(asked)

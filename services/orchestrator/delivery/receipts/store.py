@@ -31,6 +31,8 @@ LAST_MESSAGE: Final = (
     "ORDER BY created DESC, message_id LIMIT 1"
 )
 """The channel stands in the statement itself, or the partial index (migration 0026) would not be used."""
+STOPS_ADVERTISING: Final[Literal["stop_advertising"]] = "stop_advertising"
+"""What `suppresses` says of a reply that wants no advertising, whatever a stop means on its channel."""
 LIFTS: Final[Literal["lift"]] = "lift"
 """What `suppresses` says of a reply, or of an arrival, that takes back the entry of earlier ones."""
 OF_HANDOVER: Final = "handover:"
@@ -39,7 +41,7 @@ RECEIPTS_TAKEN: Final = "receipts_taken"
 """Notified when receipts were kept that have to be published."""
 
 
-Suppresses = SuppressionReason | Literal["lift"]
+Suppresses = SuppressionReason | Literal["lift", "stop_advertising"]
 
 
 class NewReceipt(NamedTuple):
@@ -74,6 +76,26 @@ async def find_last_message(tx: Tx, channel: str, address: str) -> Row[Any] | No
     """The last message to an address, which a reply from there belongs to."""
     assert channel in CHANNELS
     return await tx.row(LAST_MESSAGE.format(channel=channel), address=address, erased=ERASED_SOURCE)
+
+
+async def load_last_replies(
+    tx: Tx, channel: str, adapter: str, customers: Collection[str]
+) -> dict[tuple[str, str], Instant]:
+    """When these customers last wrote to an adapter on a channel, by customer and address. Who has stopped advertising
+    in the provider's own way has written nothing.
+    """
+    rows = await tx.rows(
+        "SELECT r.customer, m.to_address, max(r.at) AS last FROM receipt r "
+        "JOIN tracked_message m ON m.message_id = r.message_id "
+        "WHERE r.channel = :channel AND r.adapter = :adapter AND COALESCE(r.detail, '') <> :no_message "
+        f"AND {tx.in_list('r.customer', 'customers')} "
+        "GROUP BY r.customer, m.to_address",
+        channel=channel,
+        adapter=adapter,
+        no_message=STOPS_ADVERTISING,
+        customers=tx.list_parameter(sorted(customers)),
+    )
+    return {(row.customer, row.to_address): row.last for row in rows}
 
 
 async def insert_receipts(tx: Tx, adapter: str, new: Sequence[NewReceipt], now: Instant) -> set[str]:

@@ -41,11 +41,11 @@ ACCOUNT = ProviderAccount(
     id="twilio",
     path=f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json",
     authorization=("authorization", "Basic " + base64.b64encode(f"{ACCOUNT_SID}:{KEY}".encode()).decode()),
-    required=frozenset({"To", "Body"}),
+    required=frozenset({"To"}),
     accepts=lambda: web.json_response(
         {"sid": "SM" + "1" * 32, "status": "queued", "error_code": None, "to": NUMBER}, status=201
     ),
-    settings={"account_sid": ACCOUNT_SID, "sender": "+15017122661"},
+    settings={"account_sid": ACCOUNT_SID, "sender": "+15017122661", "whatsapp_sender": "+14155238886"},
 )
 DOCUMENT = json.loads(
     (Path(__file__).parents[3] / "contracts" / "providers" / "twilio-messages.json").read_text("utf-8")
@@ -90,6 +90,89 @@ async def test_a_request_is_as_the_document_of_the_api_wants_it(
     assert form == {"To": NUMBER, "Body": "Grüße & mehr: 5+5 €", **sent}
     assert [error.message for error in SCHEMA.iter_errors(form)] == []
     assert form.keys() <= DOCUMENT["properties"].keys()
+
+
+CONTENT_SID, OTHER_SID = "HX" + "0d" * 16, "HX" + "0e" * 16
+SIDS = json.dumps({"order_shipped/de": CONTENT_SID, "order_shipped": OTHER_SID})
+TEMPLATE = {"template": "order_shipped", "language": "de", "text": "Hallo Ada"}
+ON_WHATSAPP = {"To": f"whatsapp:{NUMBER}", "From": "whatsapp:+14155238886"}
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "sent"),
+    [
+        ({"text": "Grüße\n2"}, {}, {**ON_WHATSAPP, "Body": "Grüße\n2"}),
+        (
+            {"text": "Hi"},
+            {"whatsapp_sender": None, "messaging_service_sid": SERVICE_SID},
+            {"To": f"whatsapp:{NUMBER}", "MessagingServiceSid": SERVICE_SID, "Body": "Hi"},
+        ),
+        (
+            {"text": "Hi"},
+            {"receipts_url": RECEIPTS},
+            {**ON_WHATSAPP, "Body": "Hi", "StatusCallback": f"{RECEIPTS}?tactful_message=msg_1"},
+        ),
+        (TEMPLATE, {"content_sids": SIDS}, {**ON_WHATSAPP, "ContentSid": CONTENT_SID}),
+        ({**TEMPLATE, "language": "en"}, {"content_sids": SIDS}, {**ON_WHATSAPP, "ContentSid": OTHER_SID}),
+        (
+            {**TEMPLATE, "template": CONTENT_SID, "body_parameters": '["Ada","5 €"]'},
+            {},
+            {**ON_WHATSAPP, "ContentSid": CONTENT_SID, "ContentVariables": '{"1": "Ada", "2": "5 €"}'},
+        ),
+        (
+            {
+                **TEMPLATE,
+                "header_parameter": "A",
+                "body_parameters": '["Ada"]',
+                "button_parameters": '{"url/1":"y","quick_reply/0":"x"}',
+            },
+            {"content_sids": SIDS},
+            {
+                **ON_WHATSAPP,
+                "ContentSid": CONTENT_SID,
+                "ContentVariables": '{"1": "Ada", "2": "A", "3": "x", "4": "y"}',
+            },
+        ),
+        (
+            {**TEMPLATE, "body_parameters": '{"name":"Ada"}'},
+            {"content_sids": SIDS},
+            {**ON_WHATSAPP, "ContentSid": CONTENT_SID, "ContentVariables": '{"name": "Ada"}'},
+        ),
+    ],
+)
+async def test_a_message_on_whatsapp_is_as_the_document_of_the_api_wants_it(
+    content: dict[str, str], settings: Mapping[str, Any], sent: dict[str, str]
+) -> None:
+    result, fake = await send(settings=settings, channel="whatsapp", content=content)
+    assert (result.outcome, result.provider_id) == ("accepted", "SM" + "1" * 32)
+    (form,) = fake.bodies
+    assert form == sent
+    assert [error.message for error in SCHEMA.iter_errors(form)] == []
+    assert form.keys() <= DOCUMENT["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    ("fields", "settings", "outcome", "detail", "fault"),
+    [
+        ({"content": TEMPLATE}, {}, "rejected", "no_content_sid", "content"),
+        ({"content": {"text": "x" * 1601}}, {}, "rejected", "too_long", "content"),
+        (
+            {"content": {**TEMPLATE, "body_parameters": "["}},
+            {"content_sids": SIDS},
+            "rejected",
+            "unreadable_parameters",
+            "content",
+        ),
+        ({}, {"whatsapp_sender": None}, "retry", "no_whatsapp_sender", "account"),
+        ({"channel": "sms"}, {"sender": None}, "retry", "no_sender", "account"),
+    ],
+)
+async def test_what_lacks_something_is_not_sent(
+    fields: dict[str, Any], settings: Mapping[str, Any], outcome: str, detail: str, fault: str
+) -> None:
+    result, fake = await send(**{"settings": settings, "channel": "whatsapp", **fields})
+    assert (result.outcome, result.detail, result.fault) == (outcome, detail, fault)
+    assert fake.bodies == []
 
 
 async def test_the_document_refuses_other_requests() -> None:
@@ -202,7 +285,10 @@ async def test_what_no_provider_may_get_is_not_sent(fields: dict[str, Any], deta
     [
         ({"account_sid": None}, "TACTFUL_TWILIO__ACCOUNT_SID is not set"),
         ({"key": None}, "TACTFUL_TWILIO__KEY is not set"),
-        ({"sender": None}, "TACTFUL_TWILIO__SENDER or TACTFUL_TWILIO__MESSAGING_SERVICE_SID must be set"),
+        (
+            {"sender": None, "whatsapp_sender": None},
+            "TACTFUL_TWILIO__SENDER or TACTFUL_TWILIO__MESSAGING_SERVICE_SID must be set",
+        ),
     ],
 )
 def test_what_is_missing_is_named(settings: dict[str, Any], words: str) -> None:
@@ -233,6 +319,11 @@ def test_doctor_says_that_nothing_comes_back_without_the_url_of_receipts() -> No
         {"sender": "+49 151"},
         {"sender": "12"},
         {"sender": "---"},
+        {"whatsapp_sender": "whatsapp:+14155238886"},
+        {"whatsapp_sender": "Shop"},
+        {"content_sids": "x"},
+        {"content_sids": "[]"},
+        {"content_sids": '{"order_shipped": "HX1"}'},
         {"receipts_url": "http://shop.example/v1/receipts/twilio"},
         {"receipts_url": "https://a_b.example/v1/receipts/twilio"},
         {"receipts_url": "https://user@shop.example/v1/receipts/twilio"},

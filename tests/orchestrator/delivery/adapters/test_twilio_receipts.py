@@ -185,17 +185,23 @@ def test_what_twilio_has_understood_counts(given_type: str, keyword: str | None)
     assert reply.keyword == keyword
 
 
+def test_a_reply_on_whatsapp_is_one_on_that_channel() -> None:
+    (reply,) = read(inbound("stop", From=f"whatsapp:{NUMBER}"), query="")
+    assert isinstance(reply, CustomerReply)
+    assert (reply.channel, reply.address, reply.text) == ("whatsapp", NUMBER, "stop")
+
+
 @pytest.mark.parametrize(
     "form",
     [
-        inbound("stop", From=f"whatsapp:{NUMBER}"),
+        inbound("stop", From="whatsapp:ada"),
         inbound("stop", From="24680"),
         inbound("stop", MessageSid=""),
         {"From": NUMBER, "MessageSid": SID},
         {},
     ],
 )
-def test_what_is_no_reply_on_this_channel_is_left_out(form: dict[str, str]) -> None:
+def test_what_is_no_reply_is_left_out(form: dict[str, str]) -> None:
     assert read(form, query="") == []
 
 

@@ -40,6 +40,13 @@ ERROR_CODES: Final[Mapping[str, ErrorMeaning]] = {
     "30006": "dead",  # a landline, or a carrier that cannot be reached
     "30007": "content",  # filtered
     "30034": "account",  # sender not registered
+    "63007": "account",  # the sender is not on WhatsApp
+    "63016": "content",  # more than 24 hours since the customer's last message on WhatsApp
+    "63018": "throttle",
+    "63024": "dead",  # not on WhatsApp
+    "63027": "content",  # no such template in this language
+    "63028": "content",  # the number of parameters
     "63038": "account",  # the daily limit of the account is used up
+    "63049": "content",  # the customer has had enough advertising on WhatsApp
 }
 """A code that is not here is judged by the status beside it."""

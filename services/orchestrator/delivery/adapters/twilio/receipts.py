@@ -26,7 +26,7 @@ from services.orchestrator.delivery.adapters.provider_receipts import (
     require_receipt_setting,
 )
 from services.orchestrator.delivery.adapters.text_api import status_meanings
-from services.orchestrator.delivery.adapters.twilio.declaration import TwilioSettings
+from services.orchestrator.delivery.adapters.twilio.declaration import WHATSAPP_PREFIX, TwilioSettings
 from services.orchestrator.delivery.adapters.twilio.error_codes import ERROR_CODES
 
 MAX_FIELDS: Final = 200
@@ -66,13 +66,15 @@ def _read_status(form: Form, request: ReceiptRequest) -> ProviderStatement:
 
 def _read_reply(form: Form, request: ReceiptRequest) -> Sequence[Statement]:
     sid, sender = _field(form, "MessageSid"), _field(form, "From")
-    if not (sid and "Body" in form and sender.startswith("+")):  # `whatsapp:+...` is another channel
+    is_whatsapp = sender.startswith(WHATSAPP_PREFIX)
+    address = sender.removeprefix(WHATSAPP_PREFIX)
+    if not (sid and "Body" in form and address.startswith("+")):
         return []
     return [
         CustomerReply(
             key=make_key("twilio", sid, "reply"),
-            channel="sms",
-            address=sender,
+            channel="whatsapp" if is_whatsapp else "sms",
+            address=address,
             text=_field(form, "Body")[:MAX_REPLY],
             at=request.now,
             keyword=OPT_OUT_TYPES.get(_field(form, "OptOutType").upper()),

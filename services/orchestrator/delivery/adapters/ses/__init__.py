@@ -1,0 +1,1 @@
+"""Hands mails over to Amazon SES, by its API v2."""

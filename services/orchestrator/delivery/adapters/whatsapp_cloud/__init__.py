@@ -1,0 +1,1 @@
+"""Hands messages on WhatsApp over to Meta, by its Cloud API."""

@@ -1,0 +1,1 @@
+"""WhatsApp: approved templates with parameters, and free text within a day of the customer's last message."""

@@ -1,0 +1,18 @@
+"""The channel `whatsapp`."""
+
+from typing import Final
+
+from schemas.address_kinds import PHONE
+from schemas.channel_registry import ChannelDeclaration, ReplyWindow
+
+DECLARATION: Final = ChannelDeclaration(
+    id="whatsapp",
+    order=50,
+    label="WhatsApp",
+    in_sentence="WhatsApp",
+    icon="message",
+    preview="bubble",
+    address_kind=PHONE,
+    stops_everything=True,
+    reply_window=ReplyWindow(hours=24, free_without="template", remedy="use an approved template"),
+)
