@@ -14,9 +14,11 @@ from typing import Any
 import httpx
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, adapter_choices
+from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.dead_letters import OLD_LETTER_AGE
 from schemas.times import SECOND, Instant, parse_instant
 from schemas.topics import DEAD_LETTERS
+from schemas.vocabulary import Class
 from services.deployment_settings import DeploymentSettings
 from services.kit.bus.kafka_connection import KafkaConnection, connect_by, find_broker
 from services.kit.db import migrate
@@ -325,8 +327,13 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
             result = declaration.check(settings.settings_of(name))
         except SettingsError as error:
             return DoctorFinding(check, CheckState.RED, name, str(error))
-        state = CheckState.GREEN if result.remedy is None else CheckState.RED
-        return DoctorFinding(check, state, result.detail or name, result.remedy)
+        detail = result.detail or name
+        if result.remedy is not None:
+            return DoctorFinding(check, CheckState.RED, detail, result.remedy)
+        if _lacks_imprint(settings, channel):
+            detail += "; the sender has no postal address, which advertising has to show"
+            return DoctorFinding(check, CheckState.AMBER, detail, "set TACTFUL_MAIL__POSTAL_ADDRESS")
+        return DoctorFinding(check, CheckState.GREEN, detail)
     if development and name == OFF:
         return DoctorFinding(check, CheckState.GREEN, OFF)
     if development and declaration is not None and declaration.destination == "inbox":
@@ -335,6 +342,11 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
     sender = next((each.id for each in senders if each.serves(channel)), None)
     remedy = f"TACTFUL_ADAPTERS__{channel.upper()}={sender}" if sender else "add an adapter that serves it"
     return DoctorFinding(check, CheckState.AMBER, f"{name}: nothing is sent", remedy)
+
+
+def _lacks_imprint(settings: DeploymentSettings, channel: str) -> bool:
+    shows_sender = CHANNEL_REGISTRY.declarations[channel].shows_sender
+    return shows_sender and not settings.mail.find_sender(Class.MARKETING, None).postal_address
 
 
 def _clock_finding(check: str, other_clock: str, skew_seconds: float, allowed: float) -> DoctorFinding:

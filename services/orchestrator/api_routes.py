@@ -1,9 +1,11 @@
 """Collects the API routes of the orchestrator and gives each the objects it works with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter
 
+from schemas.campaign import Campaign
+from schemas.finding import Finding
 from services.erasure.erased_customers import ErasedCustomers
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
@@ -16,7 +18,7 @@ from services.orchestrator import internal_api, runbooks
 from services.orchestrator.access import api as access_api
 from services.orchestrator.campaigns import api as campaigns_api
 from services.orchestrator.campaigns import policy_api, preview_api
-from services.orchestrator.campaigns.lint import with_confirmations
+from services.orchestrator.campaigns.lint import with_confirmations, with_senders
 from services.orchestrator.campaigns.policy_workflow import SituationsApi, TopicsApi
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.dead_letters import api as dead_letters_api
@@ -36,7 +38,7 @@ from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.receipts import api as receipts_api
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
-from services.orchestrator.delivery.rendering import LinkBuilder, explanation_renderer
+from services.orchestrator.delivery.rendering import LinkBuilder, SenderReader, explanation_renderer
 from services.orchestrator.erasure import api as erasure_api
 from services.orchestrator.explain import api as explain_api
 from services.orchestrator.explain import timeline_api
@@ -65,6 +67,7 @@ def orchestrator_routes(
     evaluator: Evaluator,
     snapshot: CatalogueSnapshot,
     link_builder: LinkBuilder,
+    senders: SenderReader,
     letters: DeadLetterDirectory,
     erased: ErasedCustomers,
     other_services: Mapping[str, ErasuresApi],
@@ -78,7 +81,7 @@ def orchestrator_routes(
 ) -> list[APIRouter]:
     """Builds the routers, one for each kind of resource."""
     return [
-        campaigns_api.campaign_routes(database, clock, with_confirmations(check_content, settings.silent_adapters())),
+        campaigns_api.campaign_routes(database, clock, _check_for(settings)),
         policy_api.policy_routes(database, clock, topics, situations),
         shadow_api.shadow_routes(database),
         simulations_api.simulation_routes(database, clock, check_content),
@@ -97,11 +100,13 @@ def orchestrator_routes(
         receipts_api.receipt_routes(settings, receipt_intake, receipt_metrics, clock),
         contacts_api.contact_routes(database),
         explain_api.why_routes(
-            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder))
+            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, senders))
         ),
         timeline_api.timeline_routes(database, snapshot, facts_reader, clock),
         preview_api.preview_routes(
-            preview_api.Previewer(database, snapshot, facts_reader, link_builder, CostEstimator(settings), clock)
+            preview_api.Previewer(
+                database, snapshot, facts_reader, link_builder, CostEstimator(settings), clock, senders
+            )
         ),
         internal_api.internal_routes(database, ring),
         dead_letters_api.dead_letter_api(database, letters, clock),
@@ -111,3 +116,9 @@ def orchestrator_routes(
         holds_api.scope_name_routes(database, snapshot),
         runbooks.runbook_routes(),
     ]
+
+
+def _check_for(settings: OrchestratorSettings) -> Callable[[Campaign], list[Finding]]:
+    """The check of contents, with what the settings of this installation mean for a campaign."""
+    sending = [channel for channel in settings.adapters if settings.leaves_installation(channel)]
+    return with_senders(with_confirmations(check_content, settings.silent_adapters()), settings.mail, sending)

@@ -27,7 +27,7 @@ from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
-from services.orchestrator.delivery.rendering import Renderer
+from services.orchestrator.delivery.rendering import Renderer, read_senders
 from services.orchestrator.erasure.erasure_steps import OrchestratorErasure
 from services.orchestrator.holds.release import HoldMetrics
 from services.orchestrator.insight.audit.audit_series import AuditMetrics
@@ -72,7 +72,8 @@ class Components:
         self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics)
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)
-        self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering)
+        self.senders = read_senders(settings.mail)
+        self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering, self.senders)
         self.evaluator = Evaluator(
             database,
             self.snapshot,
@@ -81,7 +82,8 @@ class Components:
             topics,
             self.adapters.gives_receipts,
         )
-        self.shadow = ShadowRecorder(Renderer(self.snapshot, self.links).render_message, ShadowMetrics(registry))
+        shadow_renderer = Renderer(self.snapshot, self.links, senders=self.senders)
+        self.shadow = ShadowRecorder(shadow_renderer.render_message, ShadowMetrics(registry))
         self.decided_signal = WakeSignal()
         """Wakes requests that wait for the decisions on an event."""
         self.address_key = address_key

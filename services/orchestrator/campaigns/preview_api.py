@@ -41,7 +41,7 @@ from services.orchestrator.decisions.erasure_intake import is_erased
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery.channels.content_work import check_content, render_all
 from services.orchestrator.delivery.channels.costs import CostEstimator
-from services.orchestrator.delivery.rendering import LinkBuilder
+from services.orchestrator.delivery.rendering import LinkBuilder, SenderReader
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.seen_names.findings import add_seen_names
 
@@ -129,8 +129,10 @@ class Previewer:
         links: LinkBuilder,
         costs: CostEstimator,
         clock: Clock,
+        senders: SenderReader,
     ) -> None:
         self._costs = costs
+        self._senders = senders
         self._database = database
         self._snapshot = snapshot
         self._facts_reader = facts_reader
@@ -193,6 +195,7 @@ class Previewer:
             "event": _event_context(document, request.event, raw, now),
             "campaign": {"key": document.key, "name": document.name},
             "links": links,
+            "sender": self._senders(document.class_.value, document.topic),
             "now": format_instant(now),
         }
         return context, facts

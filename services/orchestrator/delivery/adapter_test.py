@@ -14,6 +14,7 @@ from services.orchestrator.settings import OrchestratorSettings
 
 TEST_NAME: Final = "tactful-test"
 """Customer and campaign of test messages."""
+_CLASS: Final = "transactional"
 _TEXT: Final = "This is a test message of Tactful."
 
 
@@ -62,10 +63,13 @@ def _compose(settings: OrchestratorSettings, to: str, channel: str) -> Message:
     except BadAddress as error:
         problem = Problem("/to", error.code, f"{error.problem}: {error.remedy}")
         raise Invalid("the address cannot be used", errors=[problem]) from None
-    links = dict.fromkeys(("unsubscribe", "preferences"), settings.web.public_url)
-    context = {"customer": {"id": _TEXT, "traits": {}, "locale": None}, "links": links}
+    context = {
+        "customer": {"id": _TEXT, "traits": {}, "locale": None},
+        "links": dict.fromkeys(("unsubscribe", "preferences"), settings.web.public_url),
+        "sender": settings.mail.find_sender(_CLASS, None).imprint,
+    }
     definition = CHANNELS_BY_ID[channel]
     content = definition.render(definition.compile_templates(definition.sample_content), context, False)
     id = f"msg_{secrets.token_hex(16)}"
     source = "/tactful/test"
-    return Message(id, TEST_NAME, TEST_NAME, 1, channel, "transactional", address, content, source, id)
+    return Message(id, TEST_NAME, TEST_NAME, 1, channel, _CLASS, address, content, source, id)

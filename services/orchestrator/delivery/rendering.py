@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 from schemas.message import Message
@@ -9,12 +10,25 @@ from schemas.times import Instant, format_instant
 from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
 from services.orchestrator.delivery.channels.content import CompiledContent as CampaignContent
 from services.orchestrator.delivery.channels.content import compile_content
+from services.orchestrator.mail_settings import MailSettings
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
 from services.template import RenderError
 
 LinkBuilder = Callable[[str, str | None, str], Mapping[str, str]]
 """Customer, topic and class -> the URLs of the pages `unsubscribe` and `preferences`."""
+SenderReader = Callable[[str, str | None], Mapping[str, str]]
+"""Class and topic -> what templates read as `sender`."""
+
+
+def no_imprint(cls: str, topic: str | None) -> Mapping[str, str]:
+    """The sender of whom nothing is set."""
+    return {"legal_name": "", "postal_address": ""}
+
+
+def read_senders(mail: MailSettings) -> SenderReader:
+    """What the settings say of senders, looked up once for each class and topic."""
+    return lru_cache(maxsize=1000)(lambda cls, topic: mail.find_sender(cls, topic).imprint)
 
 
 class ContentSource(Protocol):
@@ -28,10 +42,15 @@ class Renderer:
     """Renders messages that are sent, and no others. `on_rendered` gets channel and seconds of each rendering."""
 
     def __init__(
-        self, contents: ContentSource, links: LinkBuilder, on_rendered: Callable[[str, float], None] | None = None
+        self,
+        contents: ContentSource,
+        links: LinkBuilder,
+        on_rendered: Callable[[str, float], None] | None = None,
+        senders: SenderReader = no_imprint,
     ) -> None:
         self._contents = contents
         self._links = links
+        self._senders = senders
         self._on_rendered = on_rendered
 
     def render_message(self, planned: PlannedMessage, facts: Facts, now: Instant) -> Message:
@@ -56,6 +75,7 @@ class Renderer:
             "customer": {"id": customer["id"], "traits": customer["traits"], "locale": customer["locale"]},
             "event": event,
             "campaign": {"key": campaign.key, "name": campaign.document.name},
+            "sender": self._senders(campaign.cls, campaign.topic),
         }
         if content.reads(planned.channel, "event.time"):
             event["time"] = format_instant(triggered.event.time)
@@ -85,7 +105,7 @@ class _OneContent:
 
 
 def explanation_renderer(
-    running: ContentSource, links: LinkBuilder
+    running: ContentSource, links: LinkBuilder, senders: SenderReader = no_imprint
 ) -> Callable[[PlannedMessage, Facts, Instant], Message]:
     """Renders for explanations: as live messages are rendered, also drafts and versions that do not run any more."""
 
@@ -95,6 +115,6 @@ def explanation_renderer(
             running.get_content(campaign.key, campaign.version)
         except KeyError:
             contents = _OneContent(compile_content(campaign.document))
-        return Renderer(contents, links).render_message(planned, facts, now)
+        return Renderer(contents, links, senders=senders).render_message(planned, facts, now)
 
     return render_message

@@ -6,6 +6,7 @@ from typing import Final
 
 from schemas.message import Message
 from schemas.times import Instant
+from services.orchestrator.delivery.channels.email.attachments import Attachment
 from services.orchestrator.delivery.channels.email.mail import NoSender, compose_mail, to_ascii_address, to_mime
 from services.orchestrator.mail_settings import MailSettings
 
@@ -27,9 +28,15 @@ class MailEnvelope:
     content: bytes
 
 
-def create_envelope(message: Message, mail: MailSettings, return_path: str | None, date: Instant) -> MailEnvelope:
+def create_envelope(
+    message: Message,
+    mail: MailSettings,
+    return_path: str | None,
+    date: Instant,
+    attachments: tuple[Attachment, ...] = (),
+) -> MailEnvelope:
     """The envelope of a message. Raises NoSender, UnwritableAddress, and others for content that is no mail."""
-    composed = compose_mail(message, mail)
+    composed = compose_mail(message, mail, attachments)
     try:
         sender = encode_address(return_path or composed.sender.addr_spec)
     except UnwritableAddress:
