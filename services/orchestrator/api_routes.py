@@ -6,6 +6,8 @@ from fastapi import APIRouter
 
 from schemas.campaign import Campaign
 from schemas.finding import Finding
+from schemas.message import Message
+from schemas.times import Instant
 from services.erasure.erased_customers import ErasedCustomers
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
@@ -34,11 +36,10 @@ from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content_work import check_content
-from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.receipts import api as receipts_api
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
-from services.orchestrator.delivery.rendering import LinkBuilder, SenderReader, explanation_renderer
+from services.orchestrator.delivery.rendering import LinkBuilder, explanation_renderer, read_senders
 from services.orchestrator.erasure import api as erasure_api
 from services.orchestrator.explain import api as explain_api
 from services.orchestrator.explain import timeline_api
@@ -50,6 +51,8 @@ from services.orchestrator.holds.lift_plan import HoldPlanner
 from services.orchestrator.insight.audit import api as audit_api
 from services.orchestrator.insight.shadow import api as shadow_api
 from services.orchestrator.insight.simulations import api as simulations_api
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.settings import OrchestratorSettings
 
 
@@ -67,7 +70,6 @@ def orchestrator_routes(
     evaluator: Evaluator,
     snapshot: CatalogueSnapshot,
     link_builder: LinkBuilder,
-    senders: SenderReader,
     letters: DeadLetterDirectory,
     erased: ErasedCustomers,
     other_services: Mapping[str, ErasuresApi],
@@ -80,6 +82,7 @@ def orchestrator_routes(
     ingest_metrics: IngestMetrics | None = None,
 ) -> list[APIRouter]:
     """Builds the routers, one for each kind of resource."""
+    senders = read_senders(settings.mail)
     return [
         campaigns_api.campaign_routes(database, clock, _check_for(settings)),
         policy_api.policy_routes(database, clock, topics, situations),
@@ -99,14 +102,10 @@ def orchestrator_routes(
         adapters_api.adapter_routes(database, adapters, settings),
         receipts_api.receipt_routes(settings, receipt_intake, receipt_metrics, clock),
         contacts_api.contact_routes(database),
-        explain_api.why_routes(
-            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, senders))
-        ),
+        _why_routes(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, senders)),
         timeline_api.timeline_routes(database, snapshot, facts_reader, clock),
         preview_api.preview_routes(
-            preview_api.Previewer(
-                database, snapshot, facts_reader, link_builder, CostEstimator(settings), clock, senders
-            )
+            preview_api.Previewer(database, snapshot, facts_reader, link_builder, settings, clock)
         ),
         internal_api.internal_routes(database, ring),
         dead_letters_api.dead_letter_api(database, letters, clock),
@@ -116,6 +115,16 @@ def orchestrator_routes(
         holds_api.scope_name_routes(database, snapshot),
         runbooks.runbook_routes(),
     ]
+
+
+def _why_routes(
+    database: Database,
+    snapshot: CatalogueSnapshot,
+    facts_reader: FactsReader,
+    clock: Clock,
+    render: Callable[[PlannedMessage, Facts, Instant], Message],
+) -> APIRouter:
+    return explain_api.why_routes(Explainer(database, snapshot, facts_reader, clock, render))
 
 
 def _check_for(settings: OrchestratorSettings) -> Callable[[Campaign], list[Finding]]:

@@ -27,7 +27,7 @@ from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
-from services.orchestrator.delivery.rendering import Renderer, read_senders
+from services.orchestrator.delivery.rendering import Renderer, SenderReader, read_senders
 from services.orchestrator.erasure.erasure_steps import OrchestratorErasure
 from services.orchestrator.holds.release import HoldMetrics
 from services.orchestrator.insight.audit.audit_series import AuditMetrics
@@ -72,7 +72,6 @@ class Components:
         self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics)
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)
-        self.senders = read_senders(settings.mail)
         self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering, self.senders)
         self.evaluator = Evaluator(
             database,
@@ -82,8 +81,8 @@ class Components:
             topics,
             self.adapters.gives_receipts,
         )
-        shadow_renderer = Renderer(self.snapshot, self.links, senders=self.senders)
-        self.shadow = ShadowRecorder(shadow_renderer.render_message, ShadowMetrics(registry))
+        unmeasured = Renderer(self.snapshot, self.links, senders=self.senders)
+        self.shadow = ShadowRecorder(unmeasured.render_message, ShadowMetrics(registry))
         self.decided_signal = WakeSignal()
         """Wakes requests that wait for the decisions on an event."""
         self.address_key = address_key
@@ -109,6 +108,11 @@ class Components:
         wake = self.eraser.wake.notify
         self.erasure_intake = ErasureIntake(self.preference, self.suppression, self.erased, wake)
         self.eraser.is_ready = self.erasure_intake.block_addresses_of
+
+    @cached_property
+    def senders(self) -> SenderReader:
+        """What templates read of senders."""
+        return read_senders(self.settings.mail)
 
     @property
     def handover_limits(self) -> HandoverLimits:

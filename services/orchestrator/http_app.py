@@ -71,7 +71,6 @@ def build_http_app(
         evaluator=components.evaluator,
         snapshot=components.snapshot,
         link_builder=components.links,
-        senders=components.senders,
         letters=components.letters,
         erased=components.erased,
         other_services={"preference": components.preference, "suppression": components.suppression},

@@ -88,11 +88,13 @@ def read_body(content_type: str, content: bytes) -> dict[str, Any]:
     if content_type.startswith("multipart/form-data"):
         head = f"Content-Type: {content_type}\r\n\r\n".encode()
         body: dict[str, Any] = {"files": []}
-        for part in message_from_bytes(head + content, policy=policy.HTTP).iter_parts():  # type: ignore[attr-defined]
+        for part in message_from_bytes(head + content, policy=policy.HTTP).iter_parts():
+            given = part.get_payload(decode=True)
+            assert isinstance(given, bytes)
             if part.get_filename():
-                body["files"].append((part.get_filename(), part.get_content_type(), part.get_payload(decode=True)))
+                body["files"].append((part.get_filename(), part.get_content_type(), given))
             else:
-                body[part.get_param("name", header="content-disposition")] = part.get_payload(decode=True).decode()
+                body[str(part.get_param("name", header="content-disposition"))] = given.decode()
         return body
     if content_type.partition(";")[0] == "application/x-www-form-urlencoded":
         return dict(parse_qsl(content.decode(), strict_parsing=True))

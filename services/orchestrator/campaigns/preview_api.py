@@ -41,9 +41,10 @@ from services.orchestrator.decisions.erasure_intake import is_erased
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery.channels.content_work import check_content, render_all
 from services.orchestrator.delivery.channels.costs import CostEstimator
-from services.orchestrator.delivery.rendering import LinkBuilder, SenderReader
+from services.orchestrator.delivery.rendering import LinkBuilder, read_senders
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.seen_names.findings import add_seen_names
+from services.orchestrator.settings import OrchestratorSettings
 
 CUSTOMER_DATA = "customers:read"
 
@@ -127,12 +128,11 @@ class Previewer:
         snapshot: CatalogueSnapshot,
         facts_reader: FactsReader,
         links: LinkBuilder,
-        costs: CostEstimator,
+        settings: OrchestratorSettings,
         clock: Clock,
-        senders: SenderReader,
     ) -> None:
-        self._costs = costs
-        self._senders = senders
+        self._costs = CostEstimator(settings)
+        self._senders = read_senders(settings.mail)
         self._database = database
         self._snapshot = snapshot
         self._facts_reader = facts_reader

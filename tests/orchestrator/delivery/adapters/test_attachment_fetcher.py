@@ -229,7 +229,7 @@ async def test_a_whole_mail_carries_its_files_after_its_texts() -> None:
 def test_a_mail_with_files_is_read_as_it_was_written_and_no_name_ends_a_header() -> None:
     text = Attachment("a b.txt", "text/plain", ("Grüße\n" * 500).encode())
     whole = to_mime(compose_mail(message(content=CONTENT), SHOP, (text,)), 0)
-    [file] = email.message_from_bytes(whole, policy=default).iter_attachments()  # type: ignore[attr-defined]
+    [file] = email.message_from_bytes(whole, policy=default).iter_attachments()
     assert (file.get_filename(), file.get_content()) == ("a b.txt", "Grüße\n" * 500)
     assert max(map(len, whole.split(b"\r\n"))) <= 78 and b"\n" not in whole.replace(b"\r\n", b"")
     for name in ('a".pdf', "a\r\nBcc: x.pdf"):

@@ -143,7 +143,7 @@ class EmailChannel:
             _require_unsubscribe_link(message, link, body_field, "text" if "text" in compiled else body_field)
             message["unsubscribe"] = link  # for the header List-Unsubscribe
             add_imprint(message, context.get("sender") or {})
-            _check_size(message["html"], body_field)
+            _refuse_cut_html(message["html"], body_field)
         if "attachments" in compiled and (files := compiled["attachments"].render(context).split()):
             message["attachments"] = "\n".join(_check_files(files))
         return message
@@ -207,7 +207,7 @@ def _require_unsubscribe_link(message: Mapping[str, str], link: str, body_field:
             raise RenderError("no_unsubscribe", detail, field=field)
 
 
-def _check_size(page: str, field: str) -> None:
+def _refuse_cut_html(page: str, field: str) -> None:
     size = len(page.encode())
     if size > MAX_MARKETING_HTML:
         detail = (
