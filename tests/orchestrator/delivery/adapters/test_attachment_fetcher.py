@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.policy import default
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from services.orchestrator.mail_settings import MailSettings
 from tests.orchestrator.delivery.adapters import test_mailgun, test_postmark, test_resend, test_sendgrid
 from tests.orchestrator.delivery.adapters.test_sendgrid import SCHEMA
 from tests.orchestrator.delivery.adapters.test_smtp import adapter_to, parsed
+from tests.support.lab_adapters import hand_over as hand_over_to_lab
+from tests.support.lab_adapters import lab_adapter
 from tests.support.mail_api_fake import (
     CONTENT,
     KEY,
@@ -33,6 +36,7 @@ from tests.support.mail_api_fake import (
     context,
     serving,
 )
+from tests.support.running_lab import local_lab
 from tests.support.servers import free_port
 from tests.support.smtp_server import mail_server
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
@@ -199,6 +203,13 @@ async def test_mailgun_gets_files_in_a_form_of_several_parts() -> None:
     body = fake.bodies[0]
     assert (body["subject"], body["to"], body["v:tactful_message"]) == ("Grüße", "ada@example.org", "msg_1")
     assert body["files"] == [("terms.pdf", "application/pdf", PDF), ("copy.pdf", "application/pdf", PDF)]
+
+
+@pytest.mark.parametrize("provider", ["sendgrid", "postmark", "resend", "mailgun"])
+async def test_the_lab_takes_mails_with_files_as_the_providers_do(tmp_path: Path, provider: str) -> None:
+    async with file_host() as host, local_lab(tmp_path) as lab, lab_adapter(lab, provider, mail=FILES) as adapter:
+        result = await hand_over_to_lab(adapter, content={**CONTENT, "attachments": f"{host.url}/terms.pdf"})
+    assert result.outcome == "accepted", result
 
 
 @pytest.mark.parametrize("account", [each[0] for each in SHAPES] + [test_mailgun.ACCOUNT], ids=lambda each: each.id)
