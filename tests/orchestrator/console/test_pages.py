@@ -236,6 +236,9 @@ async def test_the_inbox_says_what_a_text_costs_and_how_it_would_cost_less(
         assert "Could be cheaper" not in plain and "Unicode" not in plain
 
 
+FILE = "https://files.shop.example/terms.pdf"
+
+
 async def test_the_inbox_shows_a_letter_and_offers_it_as_it_is_printed(tmp_path: Path) -> None:
     compiled = LETTER.compile_templates({"subject": "Your contract", "html": "<p>Dear <b>Ada</b></p>"})
     letter = {"channel": "letter", "content": LETTER.render(compiled, {}, False)}
@@ -244,7 +247,7 @@ async def test_the_inbox_shows_a_letter_and_offers_it_as_it_is_printed(tmp_path:
         made = [
             message("msg_a", to="Ada Example, 1 Example Street", **letter),
             message("msg_b", to="東京, 1 Example Street", **letter),
-            message("msg_c", content={"subject": "Hi", "html": "<p>Hi</p>", "text": "Hi"}),
+            message("msg_c", content={"subject": "Hi", "html": "<p>Hi</p>", "text": "Hi", "attachments": FILE}),
         ]
         async with house.embedded.services.databases["orchestrator"].write() as tx:
             await sandbox_store.insert_messages(tx, made, house.now)
@@ -258,7 +261,8 @@ async def test_the_inbox_shows_a_letter_and_offers_it_as_it_is_printed(tmp_path:
         assert pdf.headers["content-disposition"] == 'attachment; filename="msg_a.pdf"'
         for id in ("msg_b", "msg_c", "msg_x"):  # no room for the address, no document of its own, no such message
             assert (await house.get(f"/console/inbox/{id}/document")).status_code == 404
-        assert "/console/inbox/msg_c/document" not in (await house.get("/console/inbox?message=msg_c")).text
+        mail = (await house.get("/console/inbox?message=msg_c")).text
+        assert "/console/inbox/msg_c/document" not in mail and f'<span class="mono">{FILE}</span>' in mail
 
 
 def test_a_card_lists_what_it_shows_in_part_or_not_at_all() -> None:

@@ -45,12 +45,14 @@ _REASONS: Final = {
     "control_character": "holds a line break or another control character",
     "too_long": "is too long",
     "too_large": "makes the message too large",
+    "too_many_pages": "makes too many pages",
     "unsafe_link": "makes a link that is not allowed",
     "no_unsubscribe": "takes the unsubscribe link away",
 }
 _REMEDIES: Final = {
     "undefined": 'give it a default, such as `{{{{ {0} | default: "..." }}}}`, or ask for it with `{{% if {0} %}}`',
     "control_character": "write `{{{{ {0} | strip_newlines }}}}`",
+    "too_many_pages": "cut it, such as `{{{{ {0} | truncate: 200 }}}}`",
     "too_long": "cut it, such as `{{{{ {0} | truncate: 40 }}}}`",
     "empty": "write text beside it, or give it a default",
     "unsafe_link": "write the beginning of the link, `https://...`, before it",

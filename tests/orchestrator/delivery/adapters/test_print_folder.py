@@ -93,6 +93,15 @@ async def test_what_was_taken_is_forgotten_after_a_week(tmp_path: Path) -> None:
     assert kept == [f"2026-03-{day:02}" for day in range(6, 14)]
 
 
+async def test_what_a_process_that_ended_has_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    for name, age in ((".msg_1.pdf.7.part", 25), (".msg_2.pdf.7.part", 23)):
+        (tmp_path / name).touch()
+        written = NOW / 1_000_000 - age * 3600
+        os.utime(tmp_path / name, (written, written))
+    await send(tmp_path)
+    assert [each.name for each in tmp_path.glob(".*.part")] == [".msg_2.pdf.7.part"]
+
+
 async def test_a_letter_that_is_not_finished_has_no_name_that_a_print_shop_looks_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

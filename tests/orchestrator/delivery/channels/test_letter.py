@@ -211,6 +211,13 @@ def test_a_letter_has_at_most_four_pages() -> None:
     assert caught.value.code == "too_many_pages" and "at most 4" in caught.value.detail
 
 
+def test_a_save_warns_of_values_that_make_it_too_long() -> None:
+    content = {"subject": "Hi", "html": "<p>Dear {{ customer.traits.name | default: 'customer' }}</p>"}
+    [found] = LETTER.validate_content(content, False)
+    assert (found.pointer, found.code, found.severity.value) == ("/html", "may_fail", "warning")
+    assert "makes too many pages" in found.detail and "truncate" in str(found.suggestion)
+
+
 @pytest.mark.parametrize("sender", ["Zeile\n" * 9, "Ein sehr langer Name einer sehr alten Gesellschaft " * 3])
 def test_a_sender_that_does_not_fit_is_refused(sender: str) -> None:
     compiled = LETTER.compile_templates({"subject": "x", "html": "<p>x</p>", "sender": sender})

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.message import HandoverResult, Message
-from schemas.times import DAY, Instant, format_instant
+from schemas.times import DAY, SECOND, Instant, format_instant
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import SettingsError
 from services.orchestrator.delivery.adapters.definition import AdapterContext, FirstByteGuard, past_deadline_result
@@ -140,10 +140,19 @@ def _remember(folder: Path, message_id: str, now: Instant) -> None:
 
 def _forget_old_days(folder: Path, now: Instant) -> None:
     oldest = _day_folder(folder, now - REMEMBERED_DAYS * DAY).name
+    _remove(each for each in folder.glob(".*.part") if _was_left(each, now))
     with suppress(FileNotFoundError):
         for day in sorted((folder / TAKEN).iterdir()):
             if day.name < oldest:
                 shutil.rmtree(day, ignore_errors=True)
+
+
+def _was_left(part: Path, now: Instant) -> bool:
+    """Whether a file was not finished within a day: the process that wrote it has ended."""
+    try:
+        return part.stat().st_mtime * SECOND < now - DAY
+    except OSError:
+        return False
 
 
 def _day_folder(folder: Path, at: Instant) -> Path:

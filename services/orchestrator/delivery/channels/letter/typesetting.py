@@ -183,13 +183,14 @@ def _fit(word: tuple[Run, ...], width: float) -> Iterator[tuple[Run, ...]]:
         yield word
         return
     for run in word:
-        piece = ""
-        for character in run.text:
-            if piece and width_of(piece + character, run.bold, BODY_SIZE) > width:
-                yield (Run(piece, run.bold),)
-                piece = ""
-            piece += character
-        yield (Run(piece, run.bold),)
+        begin, used = 0, 0.0
+        for index, character in enumerate(run.text):
+            size = width_of(character, run.bold, BODY_SIZE)
+            if used + size > width and index > begin:
+                yield (Run(run.text[begin:index], run.bold),)
+                begin, used = index, 0.0
+            used += size
+        yield (Run(run.text[begin:], run.bold),)
 
 
 def _trim(line: list[Run]) -> tuple[Run, ...]:
