@@ -68,6 +68,11 @@ class ChannelDeclaration:
     completes_content: bool = False
     """Whether its module `completion` has a function `complete_content(settings, content, cls, to, region)`, which adds
     what the country of the address wants: `delivery/channels/completion.py`."""
+    shows_sender: bool = False
+    """Whether its marketing has to say who the sender is and where letters reach them."""
+    has_document: bool = False
+    """Whether its module `document` has a constant `MEDIA_TYPE` and a function `draw_document(message_id, to, content)`
+    that makes of a rendered message the file that is handed over; the console's inbox offers it."""
     stops_everything: bool = False
     """Whether a customer who tells the provider to stop gets no message on it any more. Otherwise advertising stops."""
 

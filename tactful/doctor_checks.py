@@ -14,9 +14,11 @@ from typing import Any
 import httpx
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, AdapterDeclaration, adapter_choices
+from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.dead_letters import OLD_LETTER_AGE
 from schemas.times import SECOND, Instant, parse_instant
 from schemas.topics import DEAD_LETTERS
+from schemas.vocabulary import Class
 from services.deployment_settings import DeploymentSettings
 from services.kit.bus.kafka_connection import KafkaConnection, connect_by, find_broker
 from services.kit.db import migrate
@@ -326,7 +328,7 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
             )
         if declaration.sends_mail and not settings.mail.has_sender:
             return DoctorFinding(check, CheckState.RED, f"{name} without a sender", "set TACTFUL_MAIL__FROM_ADDRESS")
-        return _check_sender(settings, check, name, declaration)
+        return _check_sender(settings, check, channel, name, declaration)
     if development and name == OFF:
         return DoctorFinding(check, CheckState.GREEN, OFF)
     if development and declaration is not None and declaration.destination == "inbox":
@@ -338,7 +340,7 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
 
 
 def _check_sender(
-    settings: DeploymentSettings, check: str, name: str, declaration: AdapterDeclaration
+    settings: DeploymentSettings, check: str, channel: str, name: str, declaration: AdapterDeclaration
 ) -> DoctorFinding:
     """Can an adapter send, and does the provider tell what became of messages."""
     try:
@@ -358,7 +360,15 @@ def _check_sender(
         fields = [field.upper() if name == declaration.id else field for field in missing]
         remedy = f"set {', '.join(prefix + field for field in fields)} (docs/receipts.md)"
         return DoctorFinding(check, CheckState.AMBER, f"{detail}; bounces and complaints do not come back", remedy)
+    if _lacks_imprint(settings, channel):
+        detail += "; the sender has no postal address, which advertising has to show"
+        return DoctorFinding(check, CheckState.AMBER, detail, "set TACTFUL_MAIL__POSTAL_ADDRESS")
     return DoctorFinding(check, CheckState.GREEN, detail)
+
+
+def _lacks_imprint(settings: DeploymentSettings, channel: str) -> bool:
+    shows_sender = CHANNEL_REGISTRY.declarations[channel].shows_sender
+    return shows_sender and not settings.mail.find_sender(Class.MARKETING, None).postal_address
 
 
 def _clock_finding(check: str, other_clock: str, skew_seconds: float, allowed: float) -> DoctorFinding:

@@ -5,6 +5,10 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from schemas.campaign import Campaign
+from schemas.finding import Finding
+from schemas.message import Message
+from schemas.times import Instant
 from services.erasure.erased_customers import ErasedCustomers
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
@@ -17,7 +21,7 @@ from services.orchestrator import internal_api, runbooks
 from services.orchestrator.access import api as access_api
 from services.orchestrator.campaigns import api as campaigns_api
 from services.orchestrator.campaigns import policy_api, preview_api
-from services.orchestrator.campaigns.lint import with_confirmations
+from services.orchestrator.campaigns.lint import with_confirmations, with_senders
 from services.orchestrator.campaigns.policy_workflow import SituationsApi, TopicsApi
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.dead_letters import api as dead_letters_api
@@ -49,6 +53,8 @@ from services.orchestrator.holds.lift_plan import HoldPlanner
 from services.orchestrator.insight.audit import api as audit_api
 from services.orchestrator.insight.shadow import api as shadow_api
 from services.orchestrator.insight.simulations import api as simulations_api
+from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.settings import OrchestratorSettings
 
 
@@ -82,7 +88,7 @@ def orchestrator_routes(
         *(bus, topic, database, decided_signal, snapshot, erased, signature, settings.region, ingest_metrics)
     )
     return [
-        campaigns_api.campaign_routes(database, clock, with_confirmations(check_content, settings.silent_adapters())),
+        campaigns_api.campaign_routes(database, clock, _check_for(settings)),
         policy_api.policy_routes(database, clock, topics, situations),
         shadow_api.shadow_routes(database),
         simulations_api.simulation_routes(database, clock, check_content),
@@ -96,10 +102,7 @@ def orchestrator_routes(
         receipts_api.receipt_routes(settings, adapter_settings, receipt_intake, receipt_metrics, clock),
         replies_api.reply_routes(database, receipt_intake.reply_decisions),
         contacts_api.contact_routes(database),
-        explain_api.why_routes(
-            Explainer(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, settings)),
-            adapters,
-        ),
+        _why_routes(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, settings), adapters),
         timeline_api.timeline_routes(database, snapshot, facts_reader, clock),
         preview_api.preview_routes(
             preview_api.Previewer(database, snapshot, facts_reader, link_builder, settings, clock)
@@ -112,3 +115,20 @@ def orchestrator_routes(
         holds_api.scope_name_routes(database, snapshot),
         runbooks.runbook_routes(),
     ]
+
+
+def _why_routes(
+    database: Database,
+    snapshot: CatalogueSnapshot,
+    facts_reader: FactsReader,
+    clock: Clock,
+    render: Callable[[PlannedMessage, Facts, Instant], Message],
+    adapters: Adapters,
+) -> APIRouter:
+    return explain_api.why_routes(Explainer(database, snapshot, facts_reader, clock, render), adapters)
+
+
+def _check_for(settings: OrchestratorSettings) -> Callable[[Campaign], list[Finding]]:
+    """The check of contents, with what the settings of this installation mean for a campaign."""
+    sending = [channel for channel in settings.adapters if settings.leaves_installation(channel)]
+    return with_senders(with_confirmations(check_content, settings.silent_adapters()), settings.mail, sending)

@@ -35,7 +35,7 @@ from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
-from services.orchestrator.delivery.rendering import Renderer
+from services.orchestrator.delivery.rendering import Renderer, SenderReader, read_senders
 from services.orchestrator.erasure.erasure_steps import OrchestratorErasure
 from services.orchestrator.holds.release import HoldMetrics
 from services.orchestrator.insight.audit.audit_series import AuditMetrics
@@ -104,7 +104,7 @@ class Components:
     def _build_evaluation(self, topics: list[str]) -> None:
         """What decides and renders, live and in shadow."""
         completer = ContentCompleter(self.settings)
-        self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering, completer)
+        self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering, completer, self.senders)
         self.evaluator = Evaluator(
             self.database,
             self.snapshot,
@@ -113,7 +113,7 @@ class Components:
             topics,
             self.adapters.gives_receipts,
         )
-        shadow_renderer = Renderer(self.snapshot, self.links, completer=completer)
+        shadow_renderer = Renderer(self.snapshot, self.links, completer=completer, senders=self.senders)
         self.shadow = ShadowRecorder(shadow_renderer.render_message, ShadowMetrics(self.registry))
 
     def _watch_adapters(self) -> None:
@@ -138,6 +138,11 @@ class Components:
         wake = self.eraser.wake.notify
         self.erasure_intake = ErasureIntake(self.preference, self.suppression, self.erased, wake)
         self.eraser.is_ready = self.erasure_intake.block_addresses_of
+
+    @cached_property
+    def senders(self) -> SenderReader:
+        """What templates read of senders."""
+        return read_senders(self.settings.mail)
 
     @property
     def handover_limits(self) -> HandoverLimits:

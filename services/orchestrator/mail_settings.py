@@ -1,5 +1,7 @@
-"""In whose name mails are sent: `TACTFUL_MAIL__...`."""
+"""In whose name mails are sent, and from where their attachments come: `TACTFUL_MAIL__...`."""
 
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Final
 
@@ -8,6 +10,7 @@ from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationE
 
 from schemas.vocabulary import Class
 from services.kit.runtime.section import Section
+from services.kit.runtime.settings import BearerKey
 
 
 def _check_address(address: str) -> str:
@@ -19,15 +22,37 @@ def _check_address(address: str) -> str:
 
 MailAddress = Annotated[str, AfterValidator(_check_address)]
 DisplayName = Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f<>@\"]*$")]
+ImprintLine = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f<>]*$")]
+"""One line of what the law wants to be read of a sender."""
 _TOPIC: Final = "topic:"
+_HOST: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+")
+
+
+def _check_hosts(text: str) -> str:
+    for host in filter(None, map(str.strip, text.split(","))):
+        if not _HOST.fullmatch(host):
+            raise ValueError(
+                f"`{host[:80]}` is no host: write files.shop.example, in small letters and without https://"
+            )
+    return text
 
 
 class SenderSettings(Section):
-    """One sender. Addresses are of a domain whose mails the provider may send."""
+    """One sender. Addresses are of a domain whose mails the provider may send.
+
+    `legal_name`, `postal_address`: who is liable and where letters reach them, each on one line.
+    """
 
     address: MailAddress | None = None
     name: DisplayName | None = None
     reply_to: MailAddress | None = None
+    legal_name: ImprintLine | None = None
+    postal_address: ImprintLine | None = None
+
+    @property
+    def imprint(self) -> Mapping[str, str]:
+        """What templates read as `sender`; empty where it is not set."""
+        return {"legal_name": self.legal_name or self.name or "", "postal_address": self.postal_address or ""}
 
 
 _SENDERS: Final = TypeAdapter(dict[str, SenderSettings])
@@ -55,12 +80,18 @@ class MailSettings(Section):
 
     `senders`: JSON, from `transactional`, `service`, `marketing` or `topic:news` to a sender; what one leaves out
     is that of all mails. `unsubscribe_address`: where mails that ask to stop are read, for the header List-Unsubscribe.
+    `attachment_hosts`: from which hosts attachments are fetched, by https; `attachment_key`: what is sent to them as
+    `Authorization: Bearer`.
     """
 
     from_address: MailAddress | None = None
     from_name: DisplayName | None = None
     reply_to: MailAddress | None = None
+    legal_name: ImprintLine | None = None
+    postal_address: ImprintLine | None = None
     unsubscribe_address: MailAddress | None = None
+    attachment_hosts: Annotated[str, AfterValidator(_check_hosts)] = ""
+    attachment_key: BearerKey | None = None
     senders: Annotated[str, AfterValidator(_check_senders)] = ""
 
     @property
@@ -76,4 +107,11 @@ class MailSettings(Section):
             address=own.address or self.from_address,
             name=own.name or self.from_name,
             reply_to=own.reply_to or self.reply_to,
+            legal_name=own.legal_name or self.legal_name,
+            postal_address=own.postal_address or self.postal_address,
         )
+
+    @property
+    def hosts_of_attachments(self) -> frozenset[str]:
+        """The hosts of `attachment_hosts`."""
+        return frozenset(filter(None, map(str.strip, self.attachment_hosts.split(","))))

@@ -43,6 +43,13 @@ ALLOWED = {
     "services/orchestrator/console/inbox_page.py": {"sandbox": "shows what this adapter has stored"},
     "services/orchestrator/delivery/adapters/mail_api.py": {"email": "composes mails for all providers of them"},
     f"{ADAPTERS}/own_receipts.py": {"webhook": "how headers of Standard Webhooks begin"},
+    f"{ADAPTERS}/attachment_fetcher.py": {"email": "fetches files for all providers of mails"},
+    "schemas/contact_channels.py": {"letter": "a way in which other tools reach people"},
+    "services/orchestrator/console/templates/redrive-job.html": {"letter": "the id of a dead letter"},
+    "services/kit/db/tables.py": {"letter": "the id of a dead letter"},
+    "services/orchestrator/dead_letters/store.py": {"letter": "the id of a dead letter"},
+    "services/orchestrator/dead_letters/tables.py": {"letter": "the id of a dead letter"},
+    "tactful/dlq_command.py": {"letter": "the id of a dead letter"},
     f"{ADAPTERS}/fcm/message.py": dict.fromkeys(("apns", "webpush"), "parts of FCM's messages"),
     "services/development/demo_outcomes.py": {
         "sandbox": "plays the customers' side of this adapter",

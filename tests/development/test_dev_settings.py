@@ -58,6 +58,10 @@ TAKES_EFFECT = {
     "TACTFUL_MAIL__FROM_NAME": "Shop",
     "TACTFUL_MAIL__REPLY_TO": "answers@example.org",
     "TACTFUL_MAIL__UNSUBSCRIBE_ADDRESS": "stop@example.org",
+    "TACTFUL_MAIL__LEGAL_NAME": "Shop Ltd",
+    "TACTFUL_MAIL__POSTAL_ADDRESS": "1 Example Street, Exampleton",
+    "TACTFUL_MAIL__ATTACHMENT_HOSTS": "files.example.org",
+    "TACTFUL_MAIL__ATTACHMENT_KEY": "a-key-of-attachments-that-was-given",
     "TACTFUL_MAIL__SENDERS": '{"marketing": {"name": "Shop News"}}',
 }
 """All settings but those of adapters and channels, which are as in production."""

@@ -13,6 +13,7 @@ from schemas.message import HandoverResult, Message
 from services.kit.db.database import Database
 from services.kit.runtime.clock import Clock, SystemClock
 from services.orchestrator.delivery.adapters.definition import Adapter, AdapterContext
+from services.orchestrator.mail_settings import MailSettings
 from tests.support.mail_api_fake import CONTENT, LOOPBACK, SHOP
 from tests.support.running_lab import LocalLab
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
@@ -25,13 +26,14 @@ async def lab_adapter(
     timeout: float = 5.0,
     clock: Clock | None = None,
     settings: Mapping[str, str] | None = None,
+    mail: MailSettings = SHOP,
 ) -> AsyncIterator[Adapter]:
     """The adapter, which is closed at the end. `settings` replace those of the lab."""
     section = ADAPTER_REGISTRY.declarations[provider].settings.model_validate(
         {**lab.settings(provider), **(settings or {})}
     )
     database = Database(create_async_engine("sqlite+aiosqlite://"), "sqlite")  # never connected to
-    context = AdapterContext(section, timeout, database, clock or SystemClock(), LOOPBACK, SHOP)
+    context = AdapterContext(section, timeout, database, clock or SystemClock(), LOOPBACK, mail)
     adapter: Adapter = ADAPTER_REGISTRY.load_module(provider, "adapter").create_adapter(context)
     try:
         yield adapter

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes, policy
 from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl
@@ -74,7 +75,7 @@ class MailApiFake:
             return web.Response(status=401)
         if not request.headers.get("user-agent"):
             return web.Response(status=403)
-        body = read_body(request.content_type, content)
+        body = read_body(request.headers.get("content-type", ""), content)
         self.headers.append(request.headers)
         self.bodies.append(body)
         if not self.account.required <= body.keys():
@@ -83,9 +84,21 @@ class MailApiFake:
 
 
 def read_body(content_type: str, content: bytes) -> dict[str, Any]:
-    if content_type == "application/x-www-form-urlencoded":
+    """The fields of a request; of a form with files, these as `files`."""
+    if content_type.startswith("multipart/form-data"):
+        head = f"Content-Type: {content_type}\r\n\r\n".encode()
+        body: dict[str, Any] = {"files": []}
+        for part in message_from_bytes(head + content, policy=policy.HTTP).iter_parts():
+            given = part.get_payload(decode=True)
+            assert isinstance(given, bytes)
+            if part.get_filename():
+                body["files"].append((part.get_filename(), part.get_content_type(), given))
+            else:
+                body[str(part.get_param("name", header="content-disposition"))] = given.decode()
+        return body
+    if content_type.partition(";")[0] == "application/x-www-form-urlencoded":
         return dict(parse_qsl(content.decode(), strict_parsing=True))
-    assert content_type == "application/json"
+    assert content_type.partition(";")[0] == "application/json"
     body = json.loads(content)
     assert isinstance(body, dict)
     return body

@@ -114,7 +114,10 @@ def test_mails_need_a_server_and_a_sender(nothing: dict[str, str]) -> None:
         done = run("doctor", "-o", "json", given={**given, **more})
         [found] = [each for each in done.data if each["check"] == "send email"]
         assert (found["state"], found["mend"]) == ("red", remedy)
-    assert states(run("doctor", "-o", "json", given={**given, **sender, **server}))["send email"] == "green"
+    complete = {**given, **sender, **server}
+    assert states(run("doctor", "-o", "json", given=complete))["send email"] == "amber"  # no postal address
+    complete |= {"TACTFUL_MAIL__POSTAL_ADDRESS": "1 Example Street, Exampleton"}
+    assert states(run("doctor", "-o", "json", given=complete))["send email"] == "green"
 
 
 def test_separate_services_are_not_told_to_start_a_development_server(nothing: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ import base64
 import hmac
 import re
 from collections.abc import Mapping
+from email import message_from_bytes, policy
 from email.message import Message as MimeMessage
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -27,6 +28,7 @@ from services.lab.lab_provider import (
 
 KEY, SIGNING_KEY, DOMAIN = "mailgun key", "mailgun signing key", "lab.example"
 FORM: Final = "application/x-www-form-urlencoded"
+FORM_WITH_FILES: Final = "multipart/form-data"
 EVENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "delivered": {"event": "delivered", "delivery-status": {"code": 250}},
     "bounced": {
@@ -98,12 +100,26 @@ def _is_known(keys: LabKeys, authorization: str) -> bool:
 def _read_form(request: LabRequest) -> Mapping[str, str]:
     header = MimeMessage()
     header["content-type"] = request.headers.get("content-type", "")
+    if header.get_content_type() == FORM_WITH_FILES:
+        return _read_parts(request)
     if header.get_content_type() != FORM:
-        raise RequestRefused(_message(400, f"the lab reads {FORM} alone"))
+        raise RequestRefused(_message(400, f"the lab reads {FORM} and {FORM_WITH_FILES} alone"))
     try:
         return dict(parse_qsl(request.body.decode(), strict_parsing=True, keep_blank_values=True))
     except ValueError:
         raise RequestRefused(_message(400, "the form cannot be read")) from None
+
+
+def _read_parts(request: LabRequest) -> Mapping[str, str]:
+    """The fields of a form with files; the files are passed over."""
+    head = f"content-type: {request.headers.get('content-type', '')}\r\n\r\n".encode()
+    form: dict[str, str] = {}
+    for part in message_from_bytes(head + request.body, policy=policy.HTTP).walk():
+        content = part.get_payload(decode=True)
+        if isinstance(content, bytes) and part.get_filename() is None:
+            name = part.get_param("name", header="content-disposition")
+            form[str(name)] = content.decode(errors="replace")
+    return form
 
 
 def _accept(submission: Submission, provider_id: str) -> LabAnswer:

@@ -43,7 +43,7 @@ from services.orchestrator.delivery.channels.completion import ContentCompleter
 from services.orchestrator.delivery.channels.content_work import check_content, render_all
 from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
-from services.orchestrator.delivery.rendering import LinkBuilder
+from services.orchestrator.delivery.rendering import LinkBuilder, read_senders
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.seen_names.findings import add_seen_names
 from services.orchestrator.settings import OrchestratorSettings
@@ -136,6 +136,7 @@ class Previewer:
     ) -> None:
         self._completer = ContentCompleter(settings)
         self._costs = CostEstimator(settings)
+        self._senders = read_senders(settings.mail)
         self._database = database
         self._snapshot = snapshot
         self._facts_reader = facts_reader
@@ -198,6 +199,7 @@ class Previewer:
             "event": _event_context(document, request.event, raw, now),
             "campaign": {"key": document.key, "name": document.name},
             "links": links,
+            "sender": self._senders(document.class_.value, document.topic),
             "now": format_instant(now),
         }
         return context, facts

@@ -1,5 +1,6 @@
 """Sandbox inbox: what an event would have sent, as customers would see it."""
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from services.orchestrator.delivery.adapters.sandbox import store as sandbox_sto
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.delivery.query_store import decode_content
 from services.orchestrator.delivery.receipts.store import list_receipts
+from services.template import RenderError
 
 PATH = "/console/inbox"
 PAGE_SIZE = 30
@@ -61,6 +63,8 @@ class InboxMessage(NamedTuple):
     subject: str
     snippet: str
     link: str
+    document: str | None
+    """Where the file is that would be handed over, if its channel makes one."""
 
 
 def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
@@ -111,6 +115,21 @@ def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
         if not content or "html" not in content:
             raise NotFound("there is no such e-mail")
         return HTMLResponse(wrap_email_html(content["html"]), headers=dict(MESSAGE_BODY_HEADERS))
+
+    @routes.get(PATH + "/{id}/document")
+    async def document(id: str, _: Principal = requires("sandbox:read")) -> Response:
+        async with context.database.read() as tx:
+            row = await sandbox_store.get_message(tx, id)
+        content = None if row is None else decode_content(row.content)
+        if row is None or not content or not CHANNEL_REGISTRY.declarations[row.channel].has_document:
+            raise NotFound("there is no such document")
+        module = CHANNEL_REGISTRY.load_module(row.channel, "document")
+        try:
+            drawn = await asyncio.to_thread(module.draw_document, row.message_id, row.to_address or "", content)
+        except (ValueError, RenderError):  # an address that the sheet has no room for
+            raise NotFound("this message cannot be drawn") from None
+        named = {"Content-Disposition": f'attachment; filename="{row.message_id}.pdf"'}
+        return Response(drawn, media_type=module.MEDIA_TYPE, headers={**MESSAGE_BODY_HEADERS, **named})
 
     return routes
 
@@ -164,13 +183,14 @@ async def _to_inbox_messages(context: ConsoleContext, principal: Principal, rows
 
 def _to_inbox_message(context: ConsoleContext, row: Any, name: str | None) -> InboxMessage:
     content = decode_content(row.content) or {}
+    declaration = CHANNEL_REGISTRY.declarations[row.channel]
     subject = content.get("subject") or content.get("title") or content.get("text", "")
     text = content.get("preheader") or content.get("body") or content.get("text") or ""
     snippet = " ".join(text.split())
     return InboxMessage(
         id=row.message_id,
         channel=row.channel,
-        preview=CHANNEL_REGISTRY.declarations[row.channel].preview,
+        preview=declaration.preview,
         campaign=context.campaign_name(row.campaign),
         customer=row.customer,
         name=name,
@@ -180,6 +200,7 @@ def _to_inbox_message(context: ConsoleContext, row: Any, name: str | None) -> In
         subject=subject,
         snippet=snippet[:_SNIPPET_LENGTH] + ("…" if len(snippet) > _SNIPPET_LENGTH else ""),
         link=link(PATH, message=row.message_id),
+        document=f"{PATH}/{row.message_id}/document" if declaration.has_document else None,
     )
 
 

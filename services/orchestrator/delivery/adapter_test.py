@@ -15,6 +15,7 @@ from services.orchestrator.settings import OrchestratorSettings
 
 TEST_NAME: Final = "tactful-test"
 """Customer and campaign of test messages."""
+_CLASS: Final = "transactional"
 _TEXT: Final = "This is a test message of Tactful."
 
 
@@ -67,9 +68,10 @@ def _compose(settings: OrchestratorSettings, to: str, channel: str) -> Message:
         raise Invalid("the address cannot be used", errors=[problem]) from None
     links = dict.fromkeys(("unsubscribe", "preferences"), settings.web.public_url)
     customer: dict[str, Any] = {"id": _TEXT, "traits": {}, "locale": None}
-    context = {"customer": customer, "event": {"type": _TEXT}, "links": links}
+    sender = settings.mail.find_sender(_CLASS, None).imprint
+    context = {"customer": customer, "event": {"type": _TEXT}, "links": links, "sender": sender}
     definition = CHANNELS_BY_ID[channel]
     content = definition.render(definition.compile_templates(definition.sample_content), context, False)
     id = f"msg_{secrets.token_hex(16)}"
     source = "/tactful/test"
-    return Message(id, TEST_NAME, TEST_NAME, 1, channel, "transactional", address, content, source, id)
+    return Message(id, TEST_NAME, TEST_NAME, 1, channel, _CLASS, address, content, source, id)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 from schemas.message import Message
@@ -10,6 +11,7 @@ from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
 from services.orchestrator.delivery.channels.completion import NOTHING_TO_ADD, ContentCompleter
 from services.orchestrator.delivery.channels.content import CompiledContent as CampaignContent
 from services.orchestrator.delivery.channels.content import compile_content
+from services.orchestrator.mail_settings import MailSettings
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.settings import OrchestratorSettings
@@ -17,6 +19,18 @@ from services.template import RenderError
 
 LinkBuilder = Callable[[str, str | None, str], Mapping[str, str]]
 """Customer, topic and class -> the URLs of the pages `unsubscribe` and `preferences`."""
+SenderReader = Callable[[str, str | None], Mapping[str, str]]
+"""Class and topic -> what templates read as `sender`."""
+
+
+def no_imprint(cls: str, topic: str | None) -> Mapping[str, str]:
+    """The sender of whom nothing is set."""
+    return {"legal_name": "", "postal_address": ""}
+
+
+def read_senders(mail: MailSettings) -> SenderReader:
+    """What the settings say of senders, looked up once for each class and topic."""
+    return lru_cache(maxsize=1000)(lambda cls, topic: mail.find_sender(cls, topic).imprint)
 
 
 class ContentSource(Protocol):
@@ -35,10 +49,12 @@ class Renderer:
         links: LinkBuilder,
         on_rendered: Callable[[str, float], None] | None = None,
         completer: ContentCompleter = NOTHING_TO_ADD,
+        senders: SenderReader = no_imprint,
     ) -> None:
         self._completer = completer
         self._contents = contents
         self._links = links
+        self._senders = senders
         self._on_rendered = on_rendered
 
     def render_message(self, planned: PlannedMessage, facts: Facts, now: Instant) -> Message:
@@ -63,6 +79,7 @@ class Renderer:
             "customer": {"id": customer["id"], "traits": customer["traits"], "locale": customer["locale"]},
             "event": event,
             "campaign": {"key": campaign.key, "name": campaign.document.name},
+            "sender": self._senders(campaign.cls, campaign.topic),
         }
         if content.reads(planned.channel, "event.time"):
             event["time"] = format_instant(triggered.event.time)
@@ -97,6 +114,7 @@ def explanation_renderer(
     """Renders for explanations: as live messages are rendered, also drafts and versions that do not run any more."""
 
     completer = ContentCompleter(settings)
+    senders = no_imprint if settings is None else read_senders(settings.mail)
 
     def render_message(planned: PlannedMessage, facts: Facts, now: Instant) -> Message:
         campaign, contents = planned.triggered.campaign, running
@@ -104,6 +122,6 @@ def explanation_renderer(
             running.get_content(campaign.key, campaign.version)
         except KeyError:
             contents = _OneContent(compile_content(campaign.document))
-        return Renderer(contents, links, completer=completer).render_message(planned, facts, now)
+        return Renderer(contents, links, completer=completer, senders=senders).render_message(planned, facts, now)
 
     return render_message

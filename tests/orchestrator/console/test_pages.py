@@ -12,6 +12,8 @@ from services.orchestrator.console.inbox_page import list_hidden, split_links, w
 from services.orchestrator.console.receipt_words import WORDS
 from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
 from services.orchestrator.delivery.receipts.store import NewReceipt, insert_receipts
+from services.orchestrator.delivery.channels.letter.channel import CHANNEL as LETTER
+from services.orchestrator.delivery.channels.letter.document import draw_document
 from services.orchestrator.insight.audit.store import Violation, record_page
 from tests.orchestrator.console.conftest import NOON, House, opened
 from tests.support.servers import ROOT
@@ -292,6 +294,34 @@ async def test_the_inbox_shows_a_chat_message_and_a_post_as_a_chat_program_does(
         frame = post[post.index('class="mailwin post"') :]
         assert "We have opened" in frame and "to the community" in frame
         assert "severity" not in frame.split("tiny-note")[0]
+
+FILE = "https://files.shop.example/terms.pdf"
+
+
+async def test_the_inbox_shows_a_letter_and_offers_it_as_it_is_printed(tmp_path: Path) -> None:
+    compiled = LETTER.compile_templates({"subject": "Your contract", "html": "<p>Dear <b>Ada</b></p>"})
+    letter = {"channel": "letter", "content": LETTER.render(compiled, {}, False)}
+    async with opened(tmp_path / "data", NOON) as house:
+        await house.sign_in()
+        made = [
+            message("msg_a", to="Ada Example, 1 Example Street", **letter),
+            message("msg_b", to="東京, 1 Example Street", **letter),
+            message("msg_c", content={"subject": "Hi", "html": "<p>Hi</p>", "text": "Hi", "attachments": FILE}),
+        ]
+        async with house.embedded.services.databases["orchestrator"].write() as tx:
+            await sandbox_store.insert_messages(tx, made, house.now)
+        page = (await house.get("/console/inbox?message=msg_a")).text
+        assert "Your contract" in page and '<a href="/console/inbox/msg_a/document">' in page and "1 page" in page
+        assert "Ada Example" in page and "1 Example Street" not in page
+        assert "<b>Ada</b>" in (await house.get("/console/inbox/msg_a/body")).text
+        pdf = await house.get("/console/inbox/msg_a/document")
+        assert pdf.content == draw_document("msg_a", "Ada Example, 1 Example Street", made[0].content)
+        assert pdf.headers["content-type"] == "application/pdf"
+        assert pdf.headers["content-disposition"] == 'attachment; filename="msg_a.pdf"'
+        for id in ("msg_b", "msg_c", "msg_x"):  # no room for the address, no document of its own, no such message
+            assert (await house.get(f"/console/inbox/{id}/document")).status_code == 404
+        mail = (await house.get("/console/inbox?message=msg_c")).text
+        assert "/console/inbox/msg_c/document" not in mail and f'<span class="mono">{FILE}</span>' in mail
 
 
 def test_a_card_lists_what_it_shows_in_part_or_not_at_all() -> None:

@@ -17,6 +17,7 @@ PAGES = (
     "/console/decisions/stream",
     "/console/inbox",
     "/console/inbox/x/body",
+    "/console/inbox/x/document",
     "/console/why",
     "/console/customers",
     "/console/customers/ada",
@@ -144,7 +145,7 @@ async def test_roles_hold_on_pages_too(shop: House) -> None:
     allowed = {path: (await shop.get(path)).status_code for path in PAGES if "stream" not in path}
     opened = ("/console/", "/console/decisions", "/console/why", "/console/customers")
     assert {allowed[path] for path in (*opened, "/console/customers/ada")} == {200}
-    assert {allowed[path] for path in ("/console/inbox", "/console/inbox/x/body")} == {403}
+    assert {allowed[path] for path in ("/console/inbox", "/console/inbox/x/body", "/console/inbox/x/document")} == {403}
     menu = (await shop.get("/console/")).text
     assert "/console/inbox" not in menu and "/console/customers" in menu
 

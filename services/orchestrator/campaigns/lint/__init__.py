@@ -6,5 +6,6 @@ A finding follows from the documents alone and is never a guess. Findings refuse
 from services.orchestrator.campaigns.lint.campaign_lint import lint_campaign
 from services.orchestrator.campaigns.lint.fallback_lint import with_confirmations
 from services.orchestrator.campaigns.lint.policy_lint import lint_policy
+from services.orchestrator.campaigns.lint.sender_lint import with_senders
 
-__all__ = ["lint_campaign", "lint_policy", "with_confirmations"]
+__all__ = ["lint_campaign", "lint_policy", "with_confirmations", "with_senders"]

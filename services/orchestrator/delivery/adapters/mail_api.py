@@ -6,6 +6,7 @@ and the result. Details hold the status and a code from the provider's documenta
 which may quote an address.
 """
 
+import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,11 @@ from schemas.message import HandoverFault, HandoverOutcome, HandoverResult, Mess
 from schemas.times import Instant
 from services.kit.http.outbound import OutboundRefused
 from services.kit.runtime.settings import SettingsError
+from services.orchestrator.delivery.adapters.attachment_fetcher import (
+    ATTACHMENTS_FIELD,
+    AttachmentFetcher,
+    AttachmentRefused,
+)
 from services.orchestrator.delivery.adapters.definition import AdapterContext, FirstByteGuard
 from services.orchestrator.delivery.adapters.provider_http import (
     HttpLimits,
@@ -25,6 +31,7 @@ from services.orchestrator.delivery.adapters.provider_http import (
     ProviderClient,
     parse_retry_after,
 )
+from services.orchestrator.delivery.channels.email.attachments import Attachment
 from services.orchestrator.delivery.channels.email.mail import Mail, compose_mail
 
 MESSAGE_FIELD: Final = "tactful_message"
@@ -125,6 +132,7 @@ class MailApiAdapter:
         limits = HttpLimits(context.timeout, concurrency=api.concurrency)
         self._provider = ProviderClient(context.settings.url.rstrip("/"), context.outbound, limits)
         self._api, self._mail, self._clock = api, context.mail, context.clock
+        self._attachments = AttachmentFetcher(context)
 
     async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
         """One request a message."""
@@ -133,10 +141,23 @@ class MailApiAdapter:
     async def close(self) -> None:
         """Closes all connections."""
         await self._provider.close()
+        await self._attachments.close()
 
     async def _send(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
+        if ATTACHMENTS_FIELD not in message.content:
+            return await self._send_mail(message, first_byte, ())
+        async with self._attachments.slots:
+            try:
+                files = await self._attachments.load(message)
+            except AttachmentRefused as refused:
+                return refused.result(message.id)
+            return await self._send_mail(message, first_byte, files)
+
+    async def _send_mail(
+        self, message: Message, first_byte: FirstByteGuard, files: tuple[Attachment, ...]
+    ) -> HandoverResult:
         try:
-            mail = compose_mail(message, self._mail)
+            mail = compose_mail(message, self._mail, files)
         except KeyError:
             return _refuse_content(message, "incomplete_content")
         except (ValueError, MessageError, IndexError):  # the parser of addresses raises all three
@@ -174,6 +195,11 @@ def create_mail_api_adapter(api: MailApi, context: AdapterContext) -> MailApiAda
         return MailApiAdapter(api, context)
     except (ValueError, OutboundRefused) as error:
         raise SettingsError(f"TACTFUL_{api.id.upper()}__URL: {error}") from None
+
+
+def encode_content(attachment: Attachment) -> str:
+    """The content of an attachment as providers take it in JSON."""
+    return base64.b64encode(attachment.content).decode("ascii")
 
 
 def find_meaning(meanings: Sequence[AnswerMeaning], status: int, code: str) -> AnswerMeaning:

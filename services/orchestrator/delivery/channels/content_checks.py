@@ -17,6 +17,7 @@ TEMPLATE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "event": ("type", "time", "data"),
     "campaign": ("key", "name"),
     "links": ("unsubscribe", "preferences"),
+    "sender": ("legal_name", "postal_address"),
     "now": (),
 }
 """What templates can read, and the fields of each; `event.data` and `customer.traits` hold any."""

@@ -29,7 +29,7 @@ MAX_RUNS: Final = 64  # branches of one field
 MAX_READS: Final = 200_000
 """Variables that the trials of one field read, in all renderings: each takes 40 us, and the work grows with the square
 of their number. A count and no time, so that a slow machine finds the same."""
-_FILLS: Final = ("Example", "x", "7", "https", "https://example.org/x", "/x")
+_FILLS: Final = ("Example", "x", "7", "https", "https://example.org/x.pdf", "/x")
 """What unknown values are, in order. A link may need a whole address, its scheme, or a path."""
 _LONG: Final = "x" * 20_000
 _HAZARDS: Final = (
@@ -44,12 +44,15 @@ _REASONS: Final = {
     "empty": "is empty",
     "control_character": "holds a line break or another control character",
     "too_long": "is too long",
+    "too_large": "makes the message too large",
+    "too_many_pages": "makes too many pages",
     "unsafe_link": "makes a link that is not allowed",
     "no_unsubscribe": "takes the unsubscribe link away",
 }
 _REMEDIES: Final = {
     "undefined": 'give it a default, such as `{{{{ {0} | default: "..." }}}}`, or ask for it with `{{% if {0} %}}`',
     "control_character": "write `{{{{ {0} | strip_newlines }}}}`",
+    "too_many_pages": "cut it, such as `{{{{ {0} | truncate: 200 }}}}`",
     "too_long": "cut it, such as `{{{{ {0} | truncate: 40 }}}}`",
     "empty": "write text beside it, or give it a default",
     "unsafe_link": "write the beginning of the link, `https://...`, before it",
@@ -75,6 +78,9 @@ def trial_roots(known: Mapping[str, str]) -> dict[str, Any]:
         "event": SampleObject("event", event),
         "campaign": SampleObject("campaign", campaign),
         "links": SampleObject("links", links),
+        "sender": SampleObject(
+            "sender", {"legal_name": "Example Ltd", "postal_address": "1 Example Street, Exampleton"}
+        ),
         "now": "2026-01-31T10:00:00Z",
     }
 

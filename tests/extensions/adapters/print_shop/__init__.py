@@ -1,1 +1,1 @@
-"""Hands letters to a print shop, which collects them from a folder."""
+"""Hands flyers to a print shop, which collects them from a folder."""

@@ -1,4 +1,4 @@
-"""One file for each letter, named by the message id: a letter that is written again replaces itself."""
+"""One file for each flyer, named by the message id: one that is written again replaces itself."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from services.orchestrator.delivery.deadline import PastDeadline
 
 
 class PrintShopAdapter:
-    """Writes letters into a folder."""
+    """Writes flyers into a folder."""
 
     name = "print_shop"
     idempotent = True

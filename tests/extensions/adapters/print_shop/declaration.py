@@ -22,8 +22,8 @@ def _check(settings: PrintShopSettings) -> SettingsCheck:
 DECLARATION: Final = AdapterDeclaration(
     id="print_shop",
     order=40,
-    summary="prints letters",
-    channels=frozenset({"letter"}),
+    summary="prints flyers",
+    channels=frozenset({"flyer"}),
     settings=PrintShopSettings,
     sample=("The print shop: the folder that it collects.",),
     check=_check,

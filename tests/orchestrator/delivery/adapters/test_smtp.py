@@ -35,7 +35,11 @@ MAIL = MailSettings(from_address="shop@shop.example", from_name="Shop")
 
 
 def adapter_to(port: int, security: str = "starttls", **fields: Any) -> SmtpAdapter:
-    own = {name: fields.pop(name) for name in ("connections", "return_path", "max_idle", "mail") if name in fields}
+    own = {
+        name: fields.pop(name)
+        for name in ("connections", "return_path", "max_idle", "mail", "attachments")
+        if name in fields
+    }
     server = SmtpServer(
         host="127.0.0.1",
         port=port,

@@ -5,7 +5,9 @@ begins with serves as one.
 """
 
 import base64
+import hashlib
 import re
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -24,6 +26,7 @@ from services.orchestrator.delivery.adapters.mail_api import (
     find_text,
 )
 from services.orchestrator.delivery.adapters.mail_api_settings import require_setting
+from services.orchestrator.delivery.channels.email.attachments import Attachment
 from services.orchestrator.delivery.channels.email.mail import Mail
 
 MEANINGS: Final = (
@@ -63,7 +66,26 @@ def _build_form(path: str, mail: Mail, message: Message) -> MailRequest:
         form["text"] = mail.text
     if mail.reply_to is not None:
         form["h:Reply-To"] = mail.reply_to
-    return MailRequest(path, urlencode(form).encode(), content_type="application/x-www-form-urlencoded")
+    if not mail.attachments:
+        return MailRequest(path, urlencode(form).encode(), content_type="application/x-www-form-urlencoded")
+    boundary = f"tactful-{hashlib.sha256(mail.message_id.encode()).hexdigest()}"
+    content = _write_multipart(form, mail.attachments, boundary.encode())
+    return MailRequest(path, content, content_type=f"multipart/form-data; boundary={boundary}")
+
+
+def _write_multipart(form: Mapping[str, str], files: Sequence[Attachment], boundary: bytes) -> bytes:
+    """The form with files. Raises ValueError where a value holds the boundary, so that none can end its part early.
+    Names of fields are our own, and those of files are checked (`attachments.py`): none can hold a quote.
+    """
+    parts = [(f'name="{name}"', "text/plain; charset=utf-8", value.encode()) for name, value in form.items()]
+    parts += [(f'name="attachment"; filename="{each.name}"', each.media_type, each.content) for each in files]
+    lines: list[bytes] = []
+    for name, media_type, content in parts:
+        if boundary in content:
+            raise ValueError("a part that cannot be written")
+        lines += [b"--" + boundary, f"Content-Disposition: form-data; {name}".encode()]
+        lines += [f"Content-Type: {media_type}".encode(), b"", content]
+    return b"\r\n".join([*lines, b"--" + boundary + b"--", b""])
 
 
 def _read_parameter(body: Any) -> str:

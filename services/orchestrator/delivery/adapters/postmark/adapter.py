@@ -22,6 +22,7 @@ from services.orchestrator.delivery.adapters.mail_api import (
     MailApiAdapter,
     MailRequest,
     create_mail_api_adapter,
+    encode_content,
     find_text,
 )
 from services.orchestrator.delivery.adapters.mail_api_settings import require_setting
@@ -84,6 +85,11 @@ def _build_email(settings: PostmarkSettings, mail: Mail, message: Message) -> Ma
         request["TextBody"] = mail.text
     if mail.reply_to is not None:
         request["ReplyTo"] = mail.reply_to
+    if mail.attachments:
+        request["Attachments"] = [
+            {"Name": each.name, "Content": encode_content(each), "ContentType": each.media_type}
+            for each in mail.attachments
+        ]
     return MailRequest("/email", msgspec.json.encode(request), {"accept": "application/json"})
 
 

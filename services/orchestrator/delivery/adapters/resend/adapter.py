@@ -21,6 +21,7 @@ from services.orchestrator.delivery.adapters.mail_api import (
     MailApiAdapter,
     MailRequest,
     create_mail_api_adapter,
+    encode_content,
     find_text,
 )
 from services.orchestrator.delivery.adapters.mail_api_settings import require_setting
@@ -72,6 +73,11 @@ def _build_send_email(mail: Mail, message: Message) -> MailRequest:
     }
     if mail.reply_to is not None:
         request["reply_to"] = mail.reply_to
+    if mail.attachments:
+        request["attachments"] = [
+            {"filename": each.name, "content": encode_content(each), "content_type": each.media_type}
+            for each in mail.attachments
+        ]
     return MailRequest("/emails", msgspec.json.encode(request), {"idempotency-key": mail.message_id})
 
 

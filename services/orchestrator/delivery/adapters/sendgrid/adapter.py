@@ -21,6 +21,7 @@ from services.orchestrator.delivery.adapters.mail_api import (
     MailApiAdapter,
     MailRequest,
     create_mail_api_adapter,
+    encode_content,
     find_text,
 )
 from services.orchestrator.delivery.adapters.mail_api_settings import require_setting
@@ -76,6 +77,11 @@ def build_mail_send(mail: Mail, message: Message) -> MailRequest:
     }
     if mail.reply_to is not None:
         request["reply_to"] = {"email": mail.reply_to}
+    if mail.attachments:
+        request["attachments"] = [
+            {"content": encode_content(each), "type": each.media_type, "filename": each.name}
+            for each in mail.attachments
+        ]
     return MailRequest("/v3/mail/send", msgspec.json.encode(request))
 
 

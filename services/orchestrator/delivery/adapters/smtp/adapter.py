@@ -13,6 +13,11 @@ from services.kit.http.outbound import OutboundGuard
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import SettingsError
 from services.kit.runtime.tls import TlsFiles, client_context
+from services.orchestrator.delivery.adapters.attachment_fetcher import (
+    ATTACHMENTS_FIELD,
+    AttachmentFetcher,
+    AttachmentRefused,
+)
 from services.orchestrator.delivery.adapters.definition import AdapterContext, FirstByteGuard, past_deadline_result
 from services.orchestrator.delivery.adapters.provider_http import NoAnswer, NotWritten
 from services.orchestrator.delivery.adapters.smtp.connection import (
@@ -30,6 +35,7 @@ from services.orchestrator.delivery.adapters.smtp.envelope import (
 )
 from services.orchestrator.delivery.adapters.smtp.pool import MAX_IDLE, ConnectionPool
 from services.orchestrator.delivery.adapters.smtp.replies import find_meaning, find_queue_id
+from services.orchestrator.delivery.channels.email.attachments import Attachment
 from services.orchestrator.delivery.channels.email.mail import NoSender
 from services.orchestrator.delivery.deadline import PastDeadline
 from services.orchestrator.mail_settings import MailSettings
@@ -65,7 +71,9 @@ class SmtpAdapter:
         return_path: str | None = None,
         bounce_secret: str | None = None,
         max_idle: float = MAX_IDLE,
+        attachments: AttachmentFetcher | None = None,
     ) -> None:
+        self._attachments = attachments
         self._mail, self._clock, self._return_path = mail, clock, return_path
         self._bounce_secret = bounce_secret
         self._connections = connections
@@ -109,10 +117,20 @@ class SmtpAdapter:
     async def close(self) -> None:
         """Closes all connections."""
         await self._pool.close()
+        if self._attachments is not None:
+            await self._attachments.close()
 
     async def _send(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
+        files: tuple[Attachment, ...] = ()
+        if ATTACHMENTS_FIELD in message.content and self._attachments is not None:
+            try:
+                files = await self._attachments.load(message)
+            except AttachmentRefused as refused:
+                return refused.result(message.id)
         try:
-            envelope = create_envelope(message, self._mail, self._return_path, self._clock.now(), self._bounce_secret)
+            envelope = create_envelope(
+                message, self._mail, self._return_path, self._clock.now(), self._bounce_secret, files
+            )
         except NoSender as error:
             return HandoverResult(message.id, "retry", detail=str(error), fault="account")
         except UnwritableAddress:
@@ -190,6 +208,7 @@ def create_adapter(context: AdapterContext) -> SmtpAdapter:
         connections=settings.connections,
         return_path=settings.return_path,
         bounce_secret=None if settings.bounce_secret is None else settings.bounce_secret.get_secret_value(),
+        attachments=AttachmentFetcher(context),
     )
 
 

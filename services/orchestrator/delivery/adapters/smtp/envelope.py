@@ -9,6 +9,7 @@ import msgspec
 from schemas.message import Message
 from schemas.times import Instant
 from services.orchestrator.delivery.adapters.smtp.signed_path import SIGNED_HEADER, sign_id, sign_return_path
+from services.orchestrator.delivery.channels.email.attachments import Attachment
 from services.orchestrator.delivery.channels.email.mail import NoSender, compose_mail, to_ascii_address, to_mime
 from services.orchestrator.mail_settings import MailSettings
 
@@ -31,13 +32,18 @@ class MailEnvelope:
 
 
 def create_envelope(
-    message: Message, mail: MailSettings, return_path: str | None, date: Instant, secret: str | None = None
+    message: Message,
+    mail: MailSettings,
+    return_path: str | None,
+    date: Instant,
+    secret: str | None = None,
+    attachments: tuple[Attachment, ...] = (),
 ) -> MailEnvelope:
     """The envelope of a message. `secret`: signs in the return path, and in the mail by which somebody unsubscribes,
     which message it is. Raises NoSender, UnwritableAddress, and others for content that is no mail.
     """
     subject = None if secret is None else sign_id(secret, "unsubscribe", message.id)
-    composed = compose_mail(message, mail, subject)
+    composed = compose_mail(message, mail, attachments, subject)
     if secret is not None and return_path is not None:
         return_path = sign_return_path(secret, return_path, message.id)
         if (token := sign_id(secret, "bounce", message.id)) is not None:

@@ -8,17 +8,21 @@ from typing import Any, Final
 from pydantic import model_validator
 
 from schemas.fields import Document
-from schemas.finding import Finding
+from schemas.finding import Finding, Severity, warning
 from services.orchestrator.delivery.channels import content_checks as checks
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.orchestrator.delivery.channels.email import mjml
+from services.orchestrator.delivery.channels.email.attachments import ALLOWED_ENDINGS, file_name_of, media_type_of
 from services.orchestrator.delivery.channels.email.html_text import html_to_text
-from services.orchestrator.delivery.channels.sendability import check_sendable
+from services.orchestrator.delivery.channels.email.imprint import add_imprint
+from services.orchestrator.delivery.channels.sendability import check_sendable, render_sample
 from services.template import RenderError, blank_markups, check_html, line_and_column
 
 MAX_SUBJECT: Final = 255
 MAX_TEXT: Final = 200_000
 HTML_FIELDS: Final = frozenset({"html", "mjml"})
+_SHORTEN: Final = "shorten the content, or take out styles and comments that it does not need"
+_FILES: Final = "attachments"
 _PAGE_PART: Final = re.compile(
     r"<!--.*?-->|<\?[^>]*>|<!\[[^>]*>|<(?P<raw>style|title|script|noscript|xml|template)\b.*?</(?P=raw)\s*>"
     r"|(?P<head><!doctype\b[^>]*>|</?(?:html|head)\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*>|<(?:meta|link|base)\b[^>]*>)"
@@ -27,16 +31,25 @@ _PAGE_PART: Final = re.compile(
 )
 """The parts of a page before its body: comments, raw texts, what belongs to the head, the body's tag, other content."""
 UNSUBSCRIBE_VARIABLE: Final = "links.unsubscribe"
+MAX_MARKETING_HTML: Final = 102 * 1024
+"""Bytes of HTML that Gmail shows. It cuts off what follows, which is where the way out stands."""
+MUCH_MARKETING_HTML: Final = 90 * 1024
+"""Bytes from which saving warns: what customers fill in comes on top."""
+MAX_ATTACHMENTS: Final = 5
 
 
 class EmailFields(Document):
-    """Content of an e-mail: `html` or `mjml`; a text that is absent is derived."""
+    """Content of an e-mail: `html` or `mjml`; a text that is absent is derived.
+
+    `attachments`: the https addresses of files, one a line.
+    """
 
     subject: str
     preheader: str | None = None
     html: str | None = None
     mjml: str | None = None
     text: str | None = None
+    attachments: str | None = None
 
     @model_validator(mode="after")
     def _one_body(self) -> "EmailFields":
@@ -84,7 +97,21 @@ class EmailChannel:
                 for field, template in compiled.items()
                 if field in ("html", "mjml", "text") and UNSUBSCRIBE_VARIABLE not in template.variables()
             ]
-        return problems or check_sendable(compiled, self, marketing)
+        problems = problems or check_sendable(compiled, self, marketing)
+        if marketing and not any(each.severity is Severity.ERROR for each in problems):
+            problems += self._size_findings(compiled)
+        return problems
+
+    def _size_findings(self, compiled: CompiledTemplates) -> list[Finding]:
+        sample = render_sample(compiled, self, marketing=True)
+        size = 0 if sample is None else len(sample["html"].encode())
+        if size <= MUCH_MARKETING_HTML:
+            return []
+        detail = (
+            f"the HTML has {size:,} bytes with sample values; from {MAX_MARKETING_HTML + 1:,} on a marketing mail is "
+            "not sent, because Gmail cuts it off"
+        )
+        return [warning("/mjml" if "mjml" in compiled else "/html", "nearly_too_large", detail, _SHORTEN)]
 
     def compile_templates(self, content: Mapping[str, str]) -> CompiledTemplates:
         """One template a field."""
@@ -115,12 +142,16 @@ class EmailChannel:
             link = str((context.get("links") or {}).get("unsubscribe") or "")
             _require_unsubscribe_link(message, link, body_field, "text" if "text" in compiled else body_field)
             message["unsubscribe"] = link  # for the header List-Unsubscribe
+            add_imprint(message, context.get("sender") or {})
+            _refuse_cut_html(message["html"], body_field)
+        if "attachments" in compiled and (files := compiled["attachments"].render(context).split()):
+            message["attachments"] = "\n".join(_check_files(files))
         return message
 
     def measure(self, rendered: Mapping[str, str]) -> dict[str, str | int]:
         """Length of the subject, size of the HTML; Gmail cuts mails above 102 kB."""
         size = len(rendered["html"].encode())
-        cut = int(size > 102 * 1024)
+        cut = int(size > MAX_MARKETING_HTML)
         return {"subject_characters": len(rendered["subject"]), "html_bytes": size, "cut_by_gmail": cut}
 
     def summarise(self, rendered: Mapping[str, str]) -> str:
@@ -174,6 +205,29 @@ def _require_unsubscribe_link(message: Mapping[str, str], link: str, body_field:
         if not link or link not in markup.unescape(message[part]):
             detail = f"marketing without its unsubscribe link in {'HTML' if part == 'html' else 'the text'} is not sent"
             raise RenderError("no_unsubscribe", detail, field=field)
+
+
+def _refuse_cut_html(page: str, field: str) -> None:
+    size = len(page.encode())
+    if size > MAX_MARKETING_HTML:
+        detail = (
+            f"the HTML has {size:,} bytes, and that of a marketing mail may have {MAX_MARKETING_HTML:,}, because Gmail "
+            f"cuts off the rest: {_SHORTEN}"
+        )
+        raise RenderError("too_large", detail, field=field)
+
+
+def _check_files(files: list[str]) -> list[str]:
+    """The addresses of attachments, if each is one of https that ends with a file name of an allowed type."""
+    if len(files) > MAX_ATTACHMENTS:
+        detail = f"{len(files)} attachments, at most {MAX_ATTACHMENTS} are allowed"
+        raise RenderError("bad_attachment", detail, field=_FILES)
+    for each in files:
+        checks.clean_https_link(_FILES, each)
+        if media_type_of(file_name_of(each)) is None:
+            detail = f"attachments: an address has to end with a file name in ASCII, of the types {ALLOWED_ENDINGS}"
+            raise RenderError("bad_attachment", detail, field=_FILES)
+    return files
 
 
 CHANNEL: Final = EmailChannel()

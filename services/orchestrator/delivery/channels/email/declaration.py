@@ -12,6 +12,7 @@ DECLARATION: Final = ChannelDeclaration(
     in_sentence="e-mail",
     icon="mail",
     preview="page",
-    render_errors=("bad_mjml", "bad_style", "too_deep", "no_unsubscribe"),
+    render_errors=("bad_mjml", "bad_style", "too_deep", "no_unsubscribe", "bad_attachment"),
     address_kind=EMAIL,
+    shows_sender=True,
 )

@@ -5,6 +5,7 @@ Adapters of providers with an API of their own take the parts; those that send a
 """
 
 import re
+from base64 import encodebytes
 from binascii import b2a_qp
 from collections.abc import Mapping
 from email.header import Header
@@ -16,6 +17,7 @@ import msgspec
 
 from schemas.message import Message
 from schemas.times import Instant, to_datetime
+from services.orchestrator.delivery.channels.email.attachments import Attachment, media_type_of
 from services.orchestrator.mail_settings import MailSettings, SenderSettings
 
 MESSAGE_HEADER: Final = "X-Tactful-Message"
@@ -27,7 +29,8 @@ _MAX_LINE_LENGTH: Final = 998
 _BETWEEN_WORDS: Final = re.compile(r"(?<=.) (?=\S)")
 _NOT_IN_HEADERS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 _BOUNDARY: Final = "=_part"
-"""Quoted-printable writes no `=_`, so no text can hold it."""
+"""Quoted-printable writes no `=_`, and base64 no `_`, so no text and no file can hold it."""
+_OUTER_BOUNDARY: Final = "=_whole"
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -42,15 +45,21 @@ class Mail(msgspec.Struct, frozen=True):
     html: str
     text: str
     headers: Mapping[str, str]
+    attachments: tuple[Attachment, ...] = ()
 
 
 class NoSender(ValueError):
     """No setting says in whose name mails of this kind are sent."""
 
 
-def compose_mail(message: Message, settings: MailSettings, unsubscribe_subject: str | None = None) -> Mail:
-    """The mail of a message. `unsubscribe_subject`: of the mail by which somebody unsubscribes; by default our message
-    id. Raises NoSender.
+def compose_mail(
+    message: Message,
+    settings: MailSettings,
+    attachments: tuple[Attachment, ...] = (),
+    unsubscribe_subject: str | None = None,
+) -> Mail:
+    """The mail of a message with the files that were fetched for it. `unsubscribe_subject`: of the mail by which
+    somebody unsubscribes; by default our message id. Raises NoSender.
     """
     sender = settings.find_sender(message.cls, message.topic)
     if sender.address is None:
@@ -64,6 +73,7 @@ def compose_mail(message: Message, settings: MailSettings, unsubscribe_subject: 
         message.content["html"],
         message.content["text"],
         _headers(message, sender, settings, unsubscribe_subject or message.id),
+        attachments,
     )
 
 
@@ -80,12 +90,14 @@ def _headers(message: Message, sender: SenderSettings, settings: MailSettings, s
         if settings.unsubscribe_address is not None:
             ways.append(f"<mailto:{settings.unsubscribe_address}?subject={subject}>")
         headers["List-Unsubscribe"] = ", ".join(ways)
-        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
+        if page.startswith("https:"):  # RFC 8058 knows no other
+            headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     return headers
 
 
 def to_mime(mail: Mail, date: Instant) -> bytes:
-    """The whole mail: text and HTML as alternatives, lines ended by CR LF (RFC 5322). `date`: of the attempt.
+    """The whole mail: text and HTML as alternatives, then attachments, lines ended by CR LF (RFC 5322). `date`: of the
+    attempt.
 
     Raises ValueError for a header that cannot be written: none can be injected, as line breaks are refused in each.
     Not by `EmailMessage`: it would encode the long links of List-Unsubscribe as it encodes other alphabets, and no
@@ -98,13 +110,34 @@ def to_mime(mail: Mail, date: Instant) -> bytes:
         "Subject": mail.subject,
         **mail.headers,
         "MIME-Version": "1.0",
-        "Content-Type": f'multipart/alternative; boundary="{_BOUNDARY}"',
     }
     lines = [_write_sender(mail.sender), *(_write_header(name, value) for name, value in headers.items())]
+    if mail.attachments:
+        lines += [f'Content-Type: multipart/mixed; boundary="{_OUTER_BOUNDARY}"', "", f"--{_OUTER_BOUNDARY}"]
+    lines.append(f'Content-Type: multipart/alternative; boundary="{_BOUNDARY}"')
     for subtype, text in (("plain", mail.text), ("html", mail.html)):
         lines += ["", f"--{_BOUNDARY}", f'Content-Type: text/{subtype}; charset="utf-8"']
         lines += ["Content-Transfer-Encoding: quoted-printable", "", _quote(text)]
-    return _LINE_END.join([*lines, f"--{_BOUNDARY}--", ""]).encode("ascii")
+    lines.append(f"--{_BOUNDARY}--")
+    for each in mail.attachments:
+        lines += ["", f"--{_OUTER_BOUNDARY}", *_write_attachment(each)]
+    if mail.attachments:
+        lines.append(f"--{_OUTER_BOUNDARY}--")
+    return _LINE_END.join([*lines, ""]).encode("ascii")
+
+
+def _write_attachment(attachment: Attachment) -> list[str]:
+    """Raises ValueError for a name that is not one of `attachments.py`: it stands in headers as it is."""
+    if media_type_of(attachment.name) is None:
+        raise ValueError("not the name of an attachment")
+    charset = '; charset="utf-8"' if attachment.media_type.startswith("text/") else ""
+    return [
+        f"Content-Type: {attachment.media_type}{charset}",
+        "Content-Transfer-Encoding: base64",
+        f'Content-Disposition: attachment; filename="{attachment.name}"',
+        "",
+        encodebytes(attachment.content).decode("ascii").rstrip("\n").replace("\n", _LINE_END),
+    ]
 
 
 def to_ascii_address(address: str) -> str:

@@ -1,4 +1,4 @@
-"""Declaration of the channel `letter`."""
+"""Declaration of the channel `flyer`."""
 
 from typing import Final
 
@@ -18,10 +18,10 @@ def _canonical_lines(address: str, _region: str | None) -> str:
 POSTAL: Final = AddressKind(name="postal address", canonicalise=_canonical_lines, ignores_case=True)
 
 DECLARATION: Final = ChannelDeclaration(
-    id="letter",
-    order=50,
-    label="Letter",
-    in_sentence="letter",
+    id="flyer",
+    order=90,
+    label="Flyer",
+    in_sentence="flyer",
     icon="mail",
     preview="bubble",
     address_kind=POSTAL,

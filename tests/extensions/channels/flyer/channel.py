@@ -1,4 +1,4 @@
-"""Letters: one page of plain text to a postal address."""
+"""Flyers: one side of plain text to a postal address."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,20 +9,20 @@ from services.orchestrator.delivery.channels import content_checks as checks
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.orchestrator.delivery.channels.sendability import check_sendable
 
-MAX_CHARACTERS: Final = 3000
+MAX_CHARACTERS: Final = 500
 
 
-class LetterFields(Document):
-    """Content of a letter."""
+class FlyerFields(Document):
+    """Content of a flyer."""
 
     text: str
 
 
-class LetterChannel:
-    """The channel `letter`."""
+class FlyerChannel:
+    """The channel `flyer`."""
 
-    id = "letter"
-    fields: type[Document] = LetterFields
+    id = "flyer"
+    fields: type[Document] = FlyerFields
     sample_content: Mapping[str, str] = {"text": "{{ customer.id }}"}
     sample_address = "1 Example Street, 12345 Exampleton"
 
@@ -48,4 +48,4 @@ class LetterChannel:
         return "1 page"
 
 
-CHANNEL: Final = LetterChannel()
+CHANNEL: Final = FlyerChannel()
