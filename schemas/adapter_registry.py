@@ -38,8 +38,10 @@ class AdapterDeclaration:
     """What it does with messages, where settings list the adapters; empty if its id says it."""
     channels: frozenset[str] | None = None
     """The ids of the channels that it serves; None for all."""
-    destination: Literal["provider", "inbox", "nowhere"] = "provider"
-    """Where messages go: to a provider; into this installation, for people to look at; or nowhere at all."""
+    destination: Literal["provider", "customer", "inbox", "nowhere"] = "provider"
+    """Where messages go: to a provider; to the customer, without one; into this installation, for people to look at; or
+    nowhere at all.
+    """
     remembers_for: float | None = None
     """For how many seconds the provider recognises a message that it has had. None: always, or it never does; the
     adapter's `idempotent` says which.
@@ -55,8 +57,13 @@ class AdapterDeclaration:
     check: Callable[[Any], SettingsCheck] = field(default=lambda settings: SettingsCheck(""))
     """Examines an instance of `settings`."""
     has_api: bool = False
-    """Whether its module `api` has a function `create_routes(database)` that returns routes of its own."""
-
+    """Whether its module `api` has a function `create_routes(context)` that returns routes of its own."""
+    has_expiry: bool = False
+    """Whether its module `expiry` has a coroutine function `delete_expired(context)` that deletes what it has kept for
+    long enough; called every hour, by any number of processes.
+    """
+    confirms_by_itself: bool = False
+    """Whether this installation sees by itself what customers do with its messages, without receipts of a provider."""
     has_receipts: bool = False
     """Whether its module `receipts` has a function `read_receipts(settings, request)`, for what the provider tells
     later about messages: `POST /v1/receipts/<id>`.
@@ -65,6 +72,11 @@ class AdapterDeclaration:
     """Media type and body of the answer 200 to a request with receipts, where the provider takes the body for an
     instruction; None for the counts as JSON.
     """
+
+    @property
+    def reaches_customers(self) -> bool:
+        """Whether messages leave for those whom they are for."""
+        return self.destination in ("provider", "customer")
 
     def serves(self, channel: str) -> bool:
         """Whether it can be used for a channel."""
@@ -75,9 +87,9 @@ ADAPTER_REGISTRY: Final = ExtensionRegistry(AdapterDeclaration, "services.orches
 
 
 def gives_receipts(adapter: str | None) -> bool:
-    """Whether the provider behind an adapter tells later what became of messages. One that is not known here may."""
+    """Whether it is known later what became of an adapter's messages. Of one that is not known here it may be."""
     declaration = ADAPTER_REGISTRY.declarations.get(adapter or "")
-    return declaration is None or declaration.has_receipts
+    return declaration is None or declaration.has_receipts or declaration.confirms_by_itself
 
 
 def default_adapters(channels: Iterable[str]) -> Mapping[str, str]:

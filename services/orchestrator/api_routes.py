@@ -1,6 +1,6 @@
 """Collects the API routes of the orchestrator and gives each the objects it works with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter
 
@@ -75,6 +75,7 @@ def orchestrator_routes(
     receipt_metrics: ReceiptMetrics,
     region: str | None = None,
     ingest_metrics: IngestMetrics | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> list[APIRouter]:
     """Builds the routers, one for each kind of resource."""
     return [
@@ -92,7 +93,7 @@ def orchestrator_routes(
         ),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database),
-        *create_adapter_routes(database),
+        *create_adapter_routes(settings, database, clock, receipt_intake.take, is_stopping),
         adapters_api.adapter_routes(database, adapters, settings),
         receipts_api.receipt_routes(settings, receipt_intake, receipt_metrics, clock),
         contacts_api.contact_routes(database),

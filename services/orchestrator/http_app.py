@@ -80,6 +80,7 @@ def build_http_app(
         adapters=components.adapters,
         receipt_intake=components.receipt_intake,
         receipt_metrics=components.receipt_metrics,
+        is_stopping=lambda: console_context.health.stopping,
     )
     return build_app(
         title="Tactful: orchestrator",

@@ -54,7 +54,7 @@ class AdapterFields(TypedDict):
 
     name: str
     kind: str
-    destination: Literal["provider", "inbox", "nowhere"]
+    destination: Literal["provider", "customer", "inbox", "nowhere"]
     channels: list[RouteFields]
     rate: float | None
     state: AdapterState

@@ -52,6 +52,8 @@ class OrchestratorErasure:
             deletes("accepted_event"),
             deletes("shadow_sample"),
             deletes("sandbox_message"),
+            deletes("app_message"),
+            deletes("app_message_head"),
             _strip_violations,
             _delete_simulations,
             _strip_redrives,

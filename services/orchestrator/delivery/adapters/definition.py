@@ -1,6 +1,6 @@
 """What an adapter is: the protocol that the module `adapter` of each adapter's folder implements."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,6 +88,33 @@ class AdapterContext:
     """What every connection to an address of the settings asks."""
     mail: MailSettings = MailSettings()
     """In whose name mails are sent."""
+
+
+TakeStatements = Callable[[Sequence[Statement]], Awaitable[object]]
+"""Keeps what was seen of messages as if a provider had told it: each statement once. Raises Transient."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterApiContext:
+    """What `create_routes(context)`, in an adapter's module `api`, may use.
+
+    `settings`: an instance of the settings model that the adapter declares. `is_stopping`: whether this process ends.
+    """
+
+    settings: Any
+    database: Database
+    clock: Clock
+    take_statements: TakeStatements
+    is_stopping: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryContext:
+    """What `delete_expired(context)`, in an adapter's module `expiry`, may use. `settings`: as above."""
+
+    settings: Any
+    database: Database
+    clock: Clock
 
 
 def past_deadline_result(message_id: str) -> HandoverResult:
