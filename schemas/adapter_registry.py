@@ -59,7 +59,7 @@ class AdapterDeclaration:
     has_api: bool = False
     """Whether its module `api` has a function `create_routes(context)` that returns routes of its own."""
     has_expiry: bool = False
-    """Whether its module `expiry` has a coroutine function `delete_expired(context)` that deletes what it has kept for
+    """Whether its module `expiry` has a coroutine function `expire_kept(context)` that deletes what it has kept for
     long enough; called every hour, by any number of processes.
     """
     confirms_by_itself: bool = False

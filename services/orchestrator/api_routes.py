@@ -78,6 +78,9 @@ def orchestrator_routes(
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> list[APIRouter]:
     """Builds the routers, one for each kind of resource."""
+    events = event_intake.EventLog(
+        *(bus, topic, database, decided_signal, snapshot, erased, signature, region, ingest_metrics)
+    )
     return [
         campaigns_api.campaign_routes(database, clock, with_confirmations(check_content, settings.silent_adapters())),
         policy_api.policy_routes(database, clock, topics, situations),
@@ -85,12 +88,7 @@ def orchestrator_routes(
         simulations_api.simulation_routes(database, clock, check_content),
         audit_api.violation_routes(database),
         access_api.key_routes(database, clock),
-        events_api.event_routes(
-            event_intake.EventLog(
-                *(bus, topic, database, decided_signal, snapshot, erased, signature, region, ingest_metrics)
-            ),
-            clock,
-        ),
+        events_api.event_routes(events, clock),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database),
         *create_adapter_routes(settings, database, clock, receipt_intake.take, is_stopping),

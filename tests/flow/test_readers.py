@@ -49,6 +49,8 @@ NEVER_PLAIN = {
     "/console/decisions/stream": "has no end, and is asked by a test of its own",
     "/console/customer": "leads to the customer's page",
     "/console/find": "shows what was looked for",
+    "/v1/inbox/messages": "asks for the token of a customer",
+    "/v1/inbox/unread": "asks for the token of a customer",
 }
 """Routes that nobody is answered with a page or document of data, and why."""
 LOOK_UPS: tuple[tuple[str, Any], ...] = (

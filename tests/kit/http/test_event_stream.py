@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from services.kit.http import event_stream
 from services.kit.http.event_stream import EventStreamResponse, format_event
@@ -41,6 +42,6 @@ async def test_a_reader_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyPat
 
     response = EventStreamResponse(events(), lambda: closed.append(True))
     async with asyncio.timeout(5):
-        with pytest.raises(event_stream.ClientDisconnect):
+        with pytest.raises(ClientDisconnect):
             await response({"type": "http", "asgi": {"spec_version": version}}, receive, send)
     assert closed == [True]

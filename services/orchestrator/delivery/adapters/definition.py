@@ -110,7 +110,7 @@ class AdapterApiContext:
 
 @dataclass(frozen=True, slots=True)
 class ExpiryContext:
-    """What `delete_expired(context)`, in an adapter's module `expiry`, may use. `settings`: as above."""
+    """What `expire_kept(context)`, in an adapter's module `expiry`, may use. `settings`: as above."""
 
     settings: Any
     database: Database

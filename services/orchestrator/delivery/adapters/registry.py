@@ -82,7 +82,7 @@ def list_expiries(
     """What deletes what adapters have kept for long enough, by the adapter's name."""
     return {
         id: partial(
-            ADAPTER_REGISTRY.load_module(id, "expiry").delete_expired,
+            ADAPTER_REGISTRY.load_module(id, "expiry").expire_kept,
             ExpiryContext(settings.settings_of(id), database, clock),
         )
         for id, declaration in ADAPTER_REGISTRY.declarations.items()

@@ -20,7 +20,7 @@ from services.kit.runtime.clock import ManualClock
 from services.orchestrator.delivery.adapters.app_inbox import store
 from services.orchestrator.delivery.adapters.app_inbox.adapter import NAME, create_adapter
 from services.orchestrator.delivery.adapters.app_inbox.declaration import DECLARATION, AppInboxSettings, parse_origins
-from services.orchestrator.delivery.adapters.app_inbox.expiry import delete_expired
+from services.orchestrator.delivery.adapters.app_inbox.expiry import expire_kept
 from services.orchestrator.delivery.adapters.definition import AdapterContext, ExpiryContext
 from services.orchestrator.delivery.adapters.storing_adapter import StoringAdapter
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
@@ -59,7 +59,7 @@ def adapter_on(database: Database) -> StoringAdapter:
 
 async def inbox(database: Database, customer: str = "c-1", archived: bool = False) -> list[str]:
     async with database.read() as tx:
-        rows = await store.list_messages(tx, customer, archived=archived, before=None, limit=1000)
+        rows = await store.list_inbox(tx, customer, archived=archived, before=None, limit=1000)
     return [row.message_id for row in rows]
 
 
@@ -125,7 +125,7 @@ async def test_what_is_old_goes_and_what_is_younger_stays(database: Database, mo
         await store.insert_messages(tx, [note(f"msg_{number}") for number in range(5)], NOW - 30 * DAY - 1)
         await store.insert_messages(tx, [note("msg_young")], NOW - 30 * DAY)
     settings = AppInboxSettings(keep_days=30)
-    await delete_expired(ExpiryContext(settings, database, ManualClock(NOW)))
+    await expire_kept(ExpiryContext(settings, database, ManualClock(NOW)))
     assert await inbox(database) == ["msg_young"]
 
 

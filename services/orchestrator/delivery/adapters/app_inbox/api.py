@@ -109,7 +109,7 @@ def _add_reading(routes: APIRouter, reader: InboxReader, access: InboxAccess) ->
         after: PageCursor = None,
     ) -> dict[str, object]:
         before = decode_cursor(after, int) if after else None
-        rows, unread = await reader.list_messages(token.customer, archived=archived, before=before, limit=limit + 1)
+        rows, unread = await reader.read_page(token.customer, archived=archived, before=before, limit=limit + 1)
         next = encode_cursor(rows[limit - 1].position) if len(rows) > limit else None
         return {"items": [describe_message(row) for row in rows[:limit]], "next": next, "unread": unread}
 

@@ -30,13 +30,13 @@ def _check_origins(text: str) -> str:
     return text
 
 
-def _check_size(secret: SecretStr) -> SecretStr:
+def _require_bytes(secret: SecretStr) -> SecretStr:
     if len(secret.get_secret_value().encode()) < MIN_SECRET_BYTES:
         raise ValueError(f"needs at least {MIN_SECRET_BYTES} bytes: HS256 is only as strong as its secret")
     return secret
 
 
-TokenSecret = Annotated[StrongKey, AfterValidator(_check_size)]
+TokenSecret = Annotated[StrongKey, AfterValidator(_require_bytes)]
 
 
 class AppInboxSettings(Section):
@@ -54,7 +54,7 @@ class AppInboxSettings(Section):
     streams: int = Field(default=500, ge=0, le=10_000)
 
 
-def _check(settings: AppInboxSettings) -> SettingsCheck:
+def _check_app_inbox(settings: AppInboxSettings) -> SettingsCheck:
     if settings.secret is None:
         return SettingsCheck("inbox that nobody can read", "set TACTFUL_APP_INBOX__SECRET (docs/inbox.md)")
     if settings.previous_secret == settings.secret:
@@ -77,7 +77,7 @@ DECLARATION: Final = AdapterDeclaration(
         "least 32 bytes, and the one before it while you change it; the origins of your pages, as in",
         "https://app.example.com, separated by commas; days that messages stay; live streams of one process.",
     ),
-    check=_check,
+    check=_check_app_inbox,
     has_api=True,
     has_expiry=True,
     confirms_by_itself=True,

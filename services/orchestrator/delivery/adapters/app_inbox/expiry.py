@@ -11,11 +11,11 @@ PAUSE_SECONDS: Final = 0.05
 """Between two transactions, so that a first run over many messages leaves room for everything else."""
 
 
-async def delete_expired(context: ExpiryContext) -> None:
+async def expire_kept(context: ExpiryContext) -> None:
     """Delete until nothing is left to delete. Raises Transient."""
     before = context.clock.now() - context.settings.keep_days * DAY
     deleted = store.EXPIRED_AT_ONCE
     while deleted == store.EXPIRED_AT_ONCE:
         async with context.database.write() as tx:
-            deleted = await store.delete_expired(tx, before)
+            deleted = await store.delete_old_messages(tx, before)
         await asyncio.sleep(PAUSE_SECONDS)

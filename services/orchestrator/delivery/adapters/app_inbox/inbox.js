@@ -9,7 +9,7 @@ position:relative;display:inline-block;font:15px/1.45 system-ui,sans-serif}
 @media(prefers-color-scheme:dark){:host{--a:var(--tactful-accent,#9dbcff);--b:#1d1e22;--f:#eeeef1;--l:#44464d}}
 button{font:inherit;color:var(--a);background:none;border:0;padding:8px;min-height:44px;cursor:pointer}
 .o,section{background:var(--b);color:var(--f);border:1px solid var(--l);border-radius:8px}
-.o span{color:var(--a);margin-inline-start:8px}
+.o bdi{color:var(--a)}
 section{position:absolute;z-index:99;top:calc(100% + 8px);inset-inline-end:0;width:400px;max-height:75vh;overflow:auto}
 @media(max-width:480px){section{position:fixed;inset:auto 8px 8px;width:auto}}
 div{display:flex;justify-content:space-between;align-items:center}
@@ -18,7 +18,7 @@ p{margin:0;white-space:pre-line}
 h2{font-size:17px}ul{margin:0;padding:0}
 li{list-style:none;overflow-wrap:anywhere;hyphens:auto}
 .u{border-inline-start:4px solid var(--a)}.u .t{font-weight:650}
-.t{display:block;padding:0;min-height:24px;text-align:start;color:var(--f)}a.t{color:var(--a)}
+.t{display:block;width:100%;padding:0;min-height:24px;text-align:start;color:var(--f)}a.t{color:var(--a)}
 time,.e{opacity:.8;font-size:13px}
 .v{position:absolute;clip-path:inset(50%)}`)
 let bearer, last, loaded, wait = 1e3
@@ -46,8 +46,8 @@ const show = ({unread}) => {
 const post = (path, body) => ask(path, {method: "POST", keepalive: true, body}, {"Content-Type": "application/json"})
   .then(answer => answer.json()).then(show, fail)
 const toggle = () => button.ariaExpanded = !(panel.hidden = !panel.hidden)
-const count = el("span"), list = el("ul"), news = el("p", {className: "v", role: "status"})
-const button = el("button", {className: "o", ariaExpanded: false, onclick: toggle}, w.inbox, count)
+const count = el("bdi"), list = el("ul"), news = el("p", {className: "v", role: "status"})
+const button = el("button", {className: "o", ariaExpanded: false, onclick: toggle}, w.inbox, " ", count)
 const title = el("h2", {tabIndex: -1}, w.inbox), note = el("p", {className: "e"})
 const all = el("button", {onclick: () => post("/read-all?until=" + list.firstChild.id)}, w.all)
 const panel = el("section", {hidden: true, ariaLabel: w.inbox}, el("div", {className: "h"}, title, all), note, list)
@@ -67,7 +67,7 @@ const draw = (m, isNew) => {
     item = el("li", {id: m.id}, el("span", {className: "v"}),
       el(link ? "a" : "button", {className: "t", onclick: act(link ? "click" : "read"), ...link, ...text}, m.title),
       el("p", text, m.body),
-      el("div", {}, el("time", {}, new Date(m.at).toLocaleString()),
+      el("div", {}, el("time", {dir: "auto"}, new Date(m.at).toLocaleString()),
         el("button", {ariaLabel: `${w.archive}: ${m.title}`, onclick: act("archive")}, w.archive)))
     list[isNew ? "prepend" : "append"](item)
     if (isNew) news.textContent = `${w.inbox}: ${m.title}`
@@ -111,7 +111,7 @@ const listen = async () => {
 }
 root.adoptedStyleSheets = [sheet]
 root.append(button, panel, news)
-host.onkeydown = event => event.key == "Escape" && !panel.hidden && (toggle(), button.focus())
+host.onkeydown = event => { event.key == "Escape" && !panel.hidden && (toggle(), button.focus()) }
 show({})
 listen()
 }

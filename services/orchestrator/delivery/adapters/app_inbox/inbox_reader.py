@@ -42,12 +42,12 @@ class InboxReader:
         async with self._database.read() as tx:
             return await store.count_unread(tx, customer)
 
-    async def list_messages(
+    async def read_page(
         self, customer: str, *, archived: bool, before: int | None, limit: int
     ) -> tuple[Sequence[Row[Any]], int]:
         """A page of messages, newest first, and how many are unread, at one instant."""
         async with self._database.read() as tx:
-            rows = await store.list_messages(tx, customer, archived=archived, before=before, limit=limit)
+            rows = await store.list_inbox(tx, customer, archived=archived, before=before, limit=limit)
             return rows, await store.count_unread(tx, customer)
 
     async def mark(self, customer: str, ids: Collection[str], mark: Mark) -> None:

@@ -81,7 +81,7 @@ async def _delete_overflow(tx: Tx, floors: Mapping[str, int]) -> None:
         )
 
 
-async def list_messages(tx: Tx, customer: str, *, archived: bool, before: int | None, limit: int) -> Sequence[Row[Any]]:
+async def list_inbox(tx: Tx, customer: str, *, archived: bool, before: int | None, limit: int) -> Sequence[Row[Any]]:
     """A page of a customer's messages, newest first. `before`: the position where the page before has ended."""
     return await tx.rows(
         f"SELECT {_COLUMNS} FROM app_message WHERE customer = :customer AND position < :before "
@@ -168,7 +168,7 @@ async def _change(tx: Tx, customer: str, ids: Collection[str], assigned: str, **
     await tx.notify(INBOX_CHANGED)
 
 
-async def delete_expired(tx: Tx, before: Instant) -> int:
+async def delete_old_messages(tx: Tx, before: Instant) -> int:
     """Delete some of the messages that came before an instant; returns how many."""
     found = await tx.tuples(
         "SELECT message_id FROM app_message WHERE at < :before ORDER BY at LIMIT :most",
