@@ -347,6 +347,13 @@ async def test_nothing_of_an_erased_customer_is_left_and_nothing_can_be_asked_fo
         assert [row.customer for row in await tx.rows("SELECT customer FROM app_message_head")] == ["c-2"]
 
 
+async def test_a_test_message_comes_to_the_customer_that_is_named(product: Live) -> None:
+    tested = await product.ask("POST", "/v1/adapters/app_inbox/test", {"to": "c-2"})
+    assert tested["outcome"] == "accepted"
+    assert len(await items(product, customer="c-2")) == 1
+    assert await items(product) == []
+
+
 async def test_messages_go_after_the_days_that_are_set(product: Live) -> None:
     await sent(product, "e-1")
     await product.at(MONDAY + 6 * DAY)
