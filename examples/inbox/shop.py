@@ -110,7 +110,17 @@ def start_tactful() -> subprocess.Popen[bytes]:
         "TACTFUL_APP_INBOX__SECRET": SECRET,
         "TACTFUL_APP_INBOX__ORIGINS": SHOP,
     }
-    command = [sys.executable, "-m", "tactful", "dev", "--no-demo", "--port", str(TACTFUL_PORT), "--data-dir", str(DATA)]
+    command = [
+        sys.executable,
+        "-m",
+        "tactful",
+        "dev",
+        "--no-demo",
+        "--port",
+        str(TACTFUL_PORT),
+        "--data-dir",
+        str(DATA),
+    ]
     started = subprocess.Popen(command, env={**os.environ, **settings})
     while started.poll() is None:
         try:

@@ -61,7 +61,7 @@ class ExampleShop:
             pass
 
     def say_something_odd(self) -> None:
-        event = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/shop", "type": "shop.odd"}
+        event: dict[str, Any] = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/shop", "type": "shop.odd"}
         event |= {"subject": "ada", "time": format_instant(SystemClock().now()), "data": ODD}
         self.call("POST", "/v1/events", event, kind="cloudevents+json")
 

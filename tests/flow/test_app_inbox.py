@@ -71,8 +71,8 @@ def ask(product: Live, method: str, path: str, body: Any = None, expect: int = 2
     return AppUser(product, **who).ask(method, path, body, expect)
 
 
-async def items(product: Live, query: str = "", **who: str) -> list[Any]:
-    return list((await ask(product, "GET", f"/messages{query}", **who))["items"])
+async def items(product: Live, query: str = "", customer: str = "c-1") -> list[Any]:
+    return list((await ask(product, "GET", f"/messages{query}", customer=customer))["items"])
 
 
 async def sent(product: Live, name: str = "e-1", subject: str = "c-1", text: str = "We have news") -> str:

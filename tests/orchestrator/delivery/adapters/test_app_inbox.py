@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from schemas.message import Message
 from schemas.times import DAY
+from services.deployment_settings import DeploymentSettings
 from services.kit.db.database import Database
 from services.kit.db.migrate import upgrade_schema
 from services.kit.http.outbound import OutboundGuard
@@ -23,6 +24,7 @@ from services.orchestrator.delivery.adapters.app_inbox.declaration import DECLAR
 from services.orchestrator.delivery.adapters.app_inbox.expiry import expire_kept
 from services.orchestrator.delivery.adapters.definition import AdapterContext, ExpiryContext
 from services.orchestrator.delivery.adapters.storing_adapter import StoringAdapter
+from tactful.doctor_checks import CheckState, check_adapter
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
 
 NOW = 1_800_000_000_000_000
@@ -150,6 +152,15 @@ def test_a_secret_that_could_be_guessed_is_refused(secret: str) -> None:
     with pytest.raises(ValidationError) as refused:
         AppInboxSettings.model_validate({"secret": secret})
     assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize("development", [True, False])
+def test_the_doctor_asks_it_as_it_asks_the_adapters_of_providers(development: bool) -> None:
+    adapters = {"in_app": NAME}
+    closed = check_adapter(DeploymentSettings(adapters=adapters), "in_app", NAME, development)
+    assert (closed.state, closed.detail) == (CheckState.RED, "inbox that nobody can read")
+    given: dict[str, Any] = {"adapters": adapters, "app_inbox": AppInboxSettings.model_validate({"secret": SECRET})}
+    assert check_adapter(DeploymentSettings(**given), "in_app", NAME, development).state is CheckState.GREEN
 
 
 @pytest.mark.parametrize(

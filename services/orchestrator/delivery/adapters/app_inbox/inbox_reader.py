@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Row
 
 from schemas.receipt import Receipt, ReceiptKind
-from services.kit.db.database import Database
+from services.kit.db.database import Database, Tx
 from services.kit.errors import NotFound
 from services.kit.runtime.clock import Clock
 from services.orchestrator.delivery.adapters.app_inbox import store
@@ -97,7 +97,7 @@ class InboxReader:
             await store.set_marks(tx, customer, [row.message_id for row in changed], marks, now)
 
 
-async def _find(tx: Any, customer: str, message_id: str) -> Row[Any]:
+async def _find(tx: Tx, customer: str, message_id: str) -> Row[Any]:
     rows = await store.find_messages(tx, customer, [message_id])
     if not rows:
         raise NotFound("this message is not in the inbox")
