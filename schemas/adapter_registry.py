@@ -58,8 +58,8 @@ class AdapterDeclaration:
     """Examines an instance of `settings`."""
     has_api: bool = False
     """Whether its module `api` has a function `create_routes(context)` that returns routes of its own."""
-    has_expiry: bool = False
-    """Whether its module `expiry` has a coroutine function `expire_kept(context)` that deletes what it has kept for
+    has_retention: bool = False
+    """Whether its module `retention` has a coroutine function `expire_kept(context)` that deletes what it has kept for
     long enough; called every hour, by any number of processes.
     """
     confirms_by_itself: bool = False

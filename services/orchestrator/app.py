@@ -36,7 +36,7 @@ from services.orchestrator.decisions.backlog_gauges import backlog_check, catalo
 from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.adapter_trouble import NOTE_INTERVAL, TroubleNotes
-from services.orchestrator.delivery.adapters.registry import list_expiries
+from services.orchestrator.delivery.adapters.registry import list_retentions
 from services.orchestrator.delivery.claims import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
 from services.orchestrator.delivery.receipts.relay import ReceiptRelay
@@ -198,7 +198,7 @@ def _add_schedule_role(service: OrchestratorService, components: Components, bus
 
 
 def _add_retention(service: OrchestratorService, components: Components, bus: Bus) -> None:
-    for adapter, expiry_of in list_expiries(components.settings, components.database, components.clock).items():
+    for adapter, expiry_of in list_retentions(components.settings, components.database, components.clock).items():
         service.add_job(f"retention {adapter}", partial(repeat_every, EXPIRY_SECONDS, expiry_of))
     days = components.settings.retention.decisions
     metrics = RetentionMetrics(components.registry)

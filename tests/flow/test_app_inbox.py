@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from schemas.times import DAY, HOUR, MINUTE, SECOND
 from services.orchestrator.delivery.adapters.app_inbox.customer_tokens import sign_customer_token
 from services.orchestrator.delivery.adapters.app_inbox.declaration import AppInboxSettings
-from services.orchestrator.delivery.adapters.app_inbox.expiry import expire_kept
-from services.orchestrator.delivery.adapters.definition import ExpiryContext
+from services.orchestrator.delivery.adapters.app_inbox.retention import expire_kept
+from services.orchestrator.delivery.adapters.definition import RetentionContext
 from tests.support.api_contract import ContractTransport
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
@@ -360,5 +360,6 @@ async def test_messages_go_after_the_days_that_are_set(product: Live) -> None:
     young = (await product.send(event("shop.offer", "e-2", MONDAY + 6 * DAY, text="x")))["decisions"][0]["message_id"]
     await product.settle()
     await product.at(MONDAY + 12 * DAY)
-    await expire_kept(ExpiryContext(SETTINGS, product.database, product.clock))
+    await expire_kept(RetentionContext(SETTINGS, product.database, product.clock))
     assert [each["id"] for each in await items(product)] == [young]
+    assert "retention app_inbox" in {job.get_name() for job in product.together.jobs()}, "and this happens by itself"

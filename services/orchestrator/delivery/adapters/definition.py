@@ -109,8 +109,8 @@ class AdapterApiContext:
 
 
 @dataclass(frozen=True, slots=True)
-class ExpiryContext:
-    """What `expire_kept(context)`, in an adapter's module `expiry`, may use. `settings`: as above."""
+class RetentionContext:
+    """What `expire_kept(context)`, in an adapter's module `retention`, may use. `settings`: as above."""
 
     settings: Any
     database: Database

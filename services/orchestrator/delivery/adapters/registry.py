@@ -16,7 +16,7 @@ from services.orchestrator.delivery.adapters.definition import (
     Adapter,
     AdapterApiContext,
     AdapterContext,
-    ExpiryContext,
+    RetentionContext,
 )
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.settings import OrchestratorSettings
@@ -76,17 +76,17 @@ def create_adapter_routes(
     return routers
 
 
-def list_expiries(
+def list_retentions(
     settings: OrchestratorSettings, database: Database, clock: Clock
 ) -> dict[str, Callable[[], Awaitable[object]]]:
     """What deletes what adapters have kept for long enough, by the adapter's name."""
     return {
         id: partial(
-            ADAPTER_REGISTRY.load_module(id, "expiry").expire_kept,
-            ExpiryContext(settings.settings_of(id), database, clock),
+            ADAPTER_REGISTRY.load_module(id, "retention").expire_kept,
+            RetentionContext(settings.settings_of(id), database, clock),
         )
         for id, declaration in ADAPTER_REGISTRY.declarations.items()
-        if declaration.has_expiry
+        if declaration.has_retention
     }
 
 

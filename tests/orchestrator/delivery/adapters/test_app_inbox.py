@@ -21,8 +21,9 @@ from services.kit.runtime.clock import ManualClock
 from services.orchestrator.delivery.adapters.app_inbox import store
 from services.orchestrator.delivery.adapters.app_inbox.adapter import NAME, create_adapter
 from services.orchestrator.delivery.adapters.app_inbox.declaration import DECLARATION, AppInboxSettings, parse_origins
-from services.orchestrator.delivery.adapters.app_inbox.expiry import expire_kept
-from services.orchestrator.delivery.adapters.definition import AdapterContext, ExpiryContext
+from services.orchestrator.delivery.adapters.app_inbox.inbox_reader import decode_content
+from services.orchestrator.delivery.adapters.app_inbox.retention import expire_kept
+from services.orchestrator.delivery.adapters.definition import AdapterContext, RetentionContext
 from services.orchestrator.delivery.adapters.storing_adapter import StoringAdapter
 from tactful.doctor_checks import CheckState, check_adapter
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
@@ -77,6 +78,16 @@ async def test_a_message_is_there_once_however_often_it_is_handed_over(database:
 
 
 @pytest.mark.wired
+async def test_a_text_that_is_not_unicode_keeps_no_other_message_from_its_inbox(database: Database) -> None:
+    odd = note("msg_odd", content={"title": "a\ud800b", "body": "\0 ünd 👨‍👩‍👧"})
+    handed = await adapter_on(database).send_batch([note("msg_a"), odd], RecordingFirstByteGuard())
+    assert [each.outcome for each in handed] == ["accepted", "accepted"]
+    async with database.read() as tx:
+        (found,) = await store.find_messages(tx, "c-1", ["msg_odd"])
+    assert decode_content(found) == {"title": "a?b", "body": "\0 ünd 👨‍👩‍👧"}
+
+
+@pytest.mark.wired
 async def test_batches_with_the_same_customers_at_once_wait_for_each_other_and_nothing_is_lost(
     database: Database,
 ) -> None:
@@ -127,7 +138,7 @@ async def test_what_is_old_goes_and_what_is_younger_stays(database: Database, mo
         await store.insert_messages(tx, [note(f"msg_{number}") for number in range(5)], NOW - 30 * DAY - 1)
         await store.insert_messages(tx, [note("msg_young")], NOW - 30 * DAY)
     settings = AppInboxSettings(keep_days=30)
-    await expire_kept(ExpiryContext(settings, database, ManualClock(NOW)))
+    await expire_kept(RetentionContext(settings, database, ManualClock(NOW)))
     assert await inbox(database) == ["msg_young"]
 
 

@@ -79,6 +79,6 @@ DECLARATION: Final = AdapterDeclaration(
     ),
     check=_check_app_inbox,
     has_api=True,
-    has_expiry=True,
+    has_retention=True,
     confirms_by_itself=True,
 )

@@ -39,7 +39,7 @@ async def insert_messages(tx: Tx, messages: Sequence[Message], now: Instant) -> 
         left[message.customer] -= 1
         position, version, _ = ends[message.customer]
         before = left[message.customer]
-        content = msgspec.json.encode(message.content).decode()
+        content = msgspec.json.encode({name: _as_unicode(text) for name, text in message.content.items()}).decode()
         rows.append([
             *(message.id, message.customer, content, message.locale, message.topic),
             *(position - before, version - before, now),
@@ -52,6 +52,11 @@ async def insert_messages(tx: Tx, messages: Sequence[Message], now: Instant) -> 
     )
     await _delete_overflow(tx, {customer: end[0] - MOST_MESSAGES for customer, end in ends.items()})
     await tx.notify(INBOX_CHANGED)
+
+
+def _as_unicode(text: str) -> str:
+    """The text with a question mark for each half of a surrogate pair, which no JSON may have."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 async def _count_up(tx: Tx, counts: Mapping[str, int]) -> dict[str, tuple[int, int, int]]:
