@@ -1,6 +1,7 @@
 # `make help` lists the targets. Everything lives in .venv; data that outlive a run are in tactful-data and .data.
 PYTHON ?= python3
 PORT ?= 8000
+SHOP_PORT ?= 8600
 KAFKA_PORT ?= 9092
 KAFKA_CONTROLLER_PORT ?= $(shell expr $(KAFKA_PORT) + 1)
 ARGS ?=
@@ -13,7 +14,7 @@ INSTALLED := $(BIN)/tactful
 CODE := schemas services tactful tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check format kafka models schemas rules pictures clean bench mutants abuse
+.PHONY: help setup run inbox test test-fast check format kafka models schemas rules pictures clean bench mutants abuse
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +23,9 @@ setup: $(INSTALLED) ## Install into .venv what requirements-dev.lock names, by i
 
 run: setup ## Start everything in one process on PORT (8000)
 	@exec $(BIN)/tactful dev --port $(PORT)
+
+inbox: setup ## Start Tactful on PORT, and a shop whose page shows a customer's inbox live on SHOP_PORT (8600)
+	@PORT=$(PORT) SHOP_PORT=$(SHOP_PORT) exec $(BIN)/python examples/inbox/shop.py
 
 test: setup ## Run all tests. Prints first which servers are missing and what is skipped without them (ARGS="-k caps")
 	$(BIN)/python -m tests.support.required_servers

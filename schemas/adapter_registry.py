@@ -17,8 +17,10 @@ OFF: Final = "off"
 """What the setting of a channel says instead of an adapter's id if the channel sends nothing."""
 
 
-Destination = Literal["provider", "inbox", "nowhere"]
-"""Where an adapter brings messages: to a provider; into this installation, for people to look at; or nowhere at all."""
+Destination = Literal["provider", "customer", "inbox", "nowhere"]
+"""Where an adapter brings messages: to a provider; to the customer, without one; into this installation, for people to
+look at; or nowhere at all.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,13 @@ class AdapterDeclaration:
     check: Callable[[Any], SettingsCheck] = field(default=lambda settings: SettingsCheck(""))
     """Examines an instance of `settings`."""
     has_api: bool = False
-    """Whether its module `api` has a function `create_routes(database)` that returns routes of its own."""
-
+    """Whether its module `api` has a function `create_routes(context)` that returns routes of its own."""
+    has_retention: bool = False
+    """Whether its module `retention` has a coroutine function `expire_kept(context)` that deletes what it has kept for
+    long enough; called every hour, by any number of processes.
+    """
+    confirms_by_itself: bool = False
+    """Whether this installation sees by itself what customers do with its messages, without receipts of a provider."""
     has_receipts: bool = False
     """Whether its module `receipts` has a function `read_receipts(settings, request)`, for what the provider tells
     later about messages: `POST /v1/receipts/<id>`.
@@ -82,6 +89,11 @@ class AdapterDeclaration:
     """Media type and body of the answer 200 to a request with receipts, where the provider takes the body for an
     instruction; None for the counts as JSON.
     """
+
+    @property
+    def reaches_customers(self) -> bool:
+        """Whether messages leave for those whom they are for."""
+        return self.destination in ("provider", "customer")
 
     def serves(self, channel: str) -> bool:
         """Whether it can be used for a channel."""

@@ -321,7 +321,7 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
     if declaration is not None and not declaration.serves(channel):
         detail = f"the adapter `{name}` does not serve this channel"
         return DoctorFinding(check, CheckState.RED, detail, f"use {adapter_choices()}")
-    if declaration is not None and declaration.destination == "provider":
+    if declaration is not None and declaration.reaches_customers:
         if declaration.needs_kafka and settings.kafka.bootstrap is None:
             return DoctorFinding(
                 check, CheckState.RED, f"{name} without Kafka", "set TACTFUL_KAFKA__BOOTSTRAP, or use another adapter"
@@ -333,7 +333,7 @@ def check_adapter(settings: DeploymentSettings, channel: str, name: str, develop
         return DoctorFinding(check, CheckState.GREEN, OFF)
     if development and declaration is not None and declaration.destination == "inbox":
         return DoctorFinding(check, CheckState.GREEN, f"{name}: nothing leaves this machine")
-    senders = [each for each in ADAPTER_REGISTRY.declarations.values() if each.destination == "provider"]
+    senders = [each for each in ADAPTER_REGISTRY.declarations.values() if each.reaches_customers]
     sender = next((each.id for each in senders if each.serves(channel)), None)
     remedy = f"TACTFUL_ADAPTERS__{channel.upper()}={sender}" if sender else "add an adapter that serves it"
     return DoctorFinding(check, CheckState.AMBER, f"{name}: nothing is sent", remedy)

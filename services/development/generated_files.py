@@ -106,7 +106,12 @@ def _channel_table() -> Iterator[str]:
 
 
 def _adapter_table() -> Iterator[str]:
-    destinations = {"provider": "to the provider", "inbox": "into this installation", "nowhere": "nowhere"}
+    destinations = {
+        "provider": "to the provider",
+        "customer": "to the customer",
+        "inbox": "into this installation",
+        "nowhere": "nowhere",
+    }
     yield "| adapter | messages go | channels | settings |"
     yield "|---|---|---|---|"
     for adapter in ADAPTER_REGISTRY.declarations.values():

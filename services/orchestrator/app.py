@@ -39,6 +39,7 @@ from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.decisions.scheduler import Scheduler
 from services.orchestrator.delivery.adapter_secrets import LOOK_INTERVAL
 from services.orchestrator.delivery.adapter_trouble import NOTE_INTERVAL, TroubleNotes
+from services.orchestrator.delivery.adapters.registry import list_retentions
 from services.orchestrator.delivery.claims import InlineDelivery, OutboxClaimer
 from services.orchestrator.delivery.dispatcher import Dispatcher
 from services.orchestrator.delivery.provider_waits import provider_wait_check
@@ -234,6 +235,8 @@ def _build_publisher(components: Components, bus: Bus, topic: str) -> TopicPubli
 
 
 def _add_retention(service: OrchestratorService, components: Components, bus: Bus) -> None:
+    for adapter, expiry_of in list_retentions(components.settings, components.database, components.clock).items():
+        service.add_job(f"retention {adapter}", partial(repeat_every, EXPIRY_SECONDS, expiry_of))
     days = components.settings.retention.decisions
     metrics = RetentionMetrics(components.registry)
     if days is not None:

@@ -185,6 +185,8 @@ class OrchestratorSettings(ExtensionSections):
         if kind is None:
             return True
         declaration = ADAPTER_REGISTRY.declarations[kind]
+        if declaration.confirms_by_itself:
+            return True
         tells = declaration.has_receipts and declaration.tells_arrival
         return tells and not declaration.missing_for_receipts(self.settings_of(adapter))
 

@@ -50,6 +50,8 @@ NEVER_PLAIN = {
     "/console/customer": "leads to the customer's page",
     "/console/find": "shows what was looked for",
     "/v1/receipts/{adapter}": "gives providers their own challenge back",
+    "/v1/inbox/messages": "asks for the token of a customer",
+    "/v1/inbox/unread": "asks for the token of a customer",
 }
 """Routes that nobody is answered with a page or document of data, and why."""
 LOOK_UPS: tuple[tuple[str, Any], ...] = (

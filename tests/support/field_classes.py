@@ -66,7 +66,13 @@ PERSONAL: Final[Mapping[str, str]] = {
     "ContentFields": ALL,
     "HeaderFields": ALL,
 }
-CONTENT: Final[Mapping[str, str]] = {"MessageFields": "content", "PreviewItem": "content", "SandboxMessage": "content"}
+CONTENT: Final[Mapping[str, str]] = {
+    "ClickFields": "link",
+    "InboxMessageFields": ALL,
+    "MessageFields": "content",
+    "PreviewItem": "content",
+    "SandboxMessage": "content",
+}
 SECRET: Final[Mapping[str, str]] = {"NewKey": "key"}
 OPERATIONAL: Final[Mapping[str, str]] = {
     "AdapterFields": ALL,
@@ -85,6 +91,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "CampaignVersion": "content",
     "CampaignVersionWithFindings": "findings",
     "ChangedSituation": "customer event_id source applied",
+    "ClickFields": "unread",
     "ChannelAnswer": "channel outcome reason sentence",
     "Check": "ok seconds detail required",
     "DeadLetterList": "items next services",
@@ -120,6 +127,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
         "key scope mode from until reason placed_by placed_at state lifted_at lifted_by lift_reason release_rate"
     ),
     "HoldHistory": "earlier",
+    "InboxPageFields": "items next unread",
     "ImportResult": "enforced in_flight added exists invalid items",
     "ImportedRow": "row status id errors notes",
     "JobFields": "id state requested_by reason rate created started finished total done left_out results waiting",
@@ -185,6 +193,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "TimelineMessage": "at kind message_id campaign channel status adapter",
     "ViolationFields": "invariant about message_id customer rule rule_id policy_version marked_at found",
     "WholeLetter": "content_hidden dry_run dry_run_problem",
+    "UnreadFields": ALL,
 }
 
 

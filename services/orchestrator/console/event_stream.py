@@ -10,9 +10,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 from fastapi import Request
-from starlette.responses import StreamingResponse
 
 from services.kit.errors import RateLimited, Transient
+from services.kit.http.event_stream import (
+    HEARTBEAT,
+    HEARTBEAT_INTERVAL,
+    RECONNECT_AFTER,
+    EventStreamResponse,
+    format_event,
+)
 from services.orchestrator.console import store
 from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.store import DecisionListFilter
@@ -21,7 +27,6 @@ from services.orchestrator.decisions.read_store import StoredDecision
 MAX_STREAMS: Final = 64
 MAX_ROWS: Final = 50
 POLL_INTERVAL: Final = 1.0
-HEARTBEAT_INTERVAL: Final = 15.0
 MAX_STREAM_AGE: Final = 300.0
 ID_OVERLAP: Final = 200
 """How many ids below the newest each poll reads again. Ids are assigned before a transaction commits, so a lower id may
@@ -42,7 +47,7 @@ class DecisionStream:
 
     def open_stream(
         self, request: Request, decision_filter: DecisionListFilter, after: int | None, render: RowRenderer
-    ) -> StreamingResponse:
+    ) -> EventStreamResponse:
         """Yields rows of decisions newer than `after` until the browser disconnects. Raises RateLimited at the stream
         limit.
         """
@@ -54,27 +59,24 @@ class DecisionStream:
             if last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19
             else after
         )
-        headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-        return StreamingResponse(
-            self._generate_events(decision_filter, after, render), 200, headers, "text/event-stream"
-        )
+        return EventStreamResponse(self._generate_events(decision_filter, after, render))
 
     async def _generate_events(
         self, decision_filter: DecisionListFilter, after: int | None, render: RowRenderer
     ) -> AsyncIterator[str]:
         self._open_streams += 1
         try:
-            yield "retry: 3000\n\n"
+            yield RECONNECT_AFTER
             read_new_decisions = _NewDecisionReader(self._context, decision_filter, after)
             deadline = time.monotonic() + MAX_STREAM_AGE
             last_sent = time.monotonic()
             while time.monotonic() < deadline and not self._context.health.stopping:
                 for id, html in await render(await read_new_decisions()):
                     last_sent = time.monotonic()
-                    yield _format_event(id, html)
+                    yield format_event("decision", html, id)
                 if time.monotonic() - last_sent >= HEARTBEAT_INTERVAL:
                     last_sent = time.monotonic()
-                    yield ": heartbeat\n\n"
+                    yield HEARTBEAT
                 await asyncio.sleep(POLL_INTERVAL)
         finally:
             self._open_streams -= 1
@@ -109,8 +111,3 @@ class _NewDecisionReader:
             # Ids below the overlap are never read again, so the set stays small.
             self._seen = {id for id in self._seen if id > self._after - ID_OVERLAP}
         return fresh
-
-
-def _format_event(id: int, html: str) -> str:
-    data = "".join(f"data: {line}\n" for line in html.splitlines() if line.strip())
-    return f"id: {id}\nevent: decision\n{data}\n"

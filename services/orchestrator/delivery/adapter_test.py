@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from schemas.adapter_registry import ADAPTER_REGISTRY, Destination
 from schemas.address_kinds import BadAddress
 from schemas.addresses import canonical_address
+from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.message import HandoverResult, Message
 from services.kit.errors import Invalid, NotFound, Problem
 from services.orchestrator.delivery.adapters.installed import Adapters
@@ -14,7 +15,7 @@ from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
 from services.orchestrator.settings import OrchestratorSettings
 
 TEST_NAME: Final = "tactful-test"
-"""Customer and campaign of test messages."""
+"""Campaign of test messages, and their customer where they go to an address."""
 _CLASS: Final = "transactional"
 _TEXT: Final = "This is a test message of Tactful."
 
@@ -74,4 +75,6 @@ def _compose(settings: OrchestratorSettings, to: str, channel: str) -> Message:
     content = definition.render(definition.compile_templates(definition.sample_content), context, False)
     id = f"msg_{secrets.token_hex(16)}"
     source = "/tactful/test"
-    return Message(id, TEST_NAME, TEST_NAME, 1, channel, _CLASS, address, content, source, id)
+    # Where there is no address, the customer is where the message goes.
+    customer = TEST_NAME if CHANNEL_REGISTRY.declarations[channel].needs_address else address
+    return Message(id, customer, TEST_NAME, 1, channel, _CLASS, address, content, source, id)

@@ -54,6 +54,8 @@ class OrchestratorErasure:
             deletes("accepted_event"),
             deletes("shadow_sample"),
             deletes("sandbox_message"),
+            deletes("app_message"),
+            deletes("app_message_head"),
             _strip_replies,
             _strip_violations,
             _delete_simulations,

@@ -58,9 +58,10 @@ async def delete_decisions(tx: Tx, before: Instant, after: int) -> Step:
     )
     counts = Counter(decision=len(deleted))
     messages = sorted({row[0] for row in deleted})
-    for table in ("message", "attempt", "sandbox_message", "receipt"):
+    for table in ("message", "attempt", "receipt"):
         counts[table] = await _delete_of_messages(tx, table, messages)
-    del counts["sandbox_message"]  # a copy of the message, for the console
+    for table in ("sandbox_message", "app_message"):  # copies of the message
+        await _delete_of_messages(tx, table, messages)
     return found[-1][0], +counts
 
 

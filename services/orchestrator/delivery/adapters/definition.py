@@ -1,6 +1,6 @@
 """What an adapter is: the protocol that the module `adapter` of each adapter's folder implements."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -122,6 +122,33 @@ class AdapterContext:
     """Under which name the settings know the adapter: its id, or that of an account. Empty where it has none."""
     channels: frozenset[str] = frozenset()
     """The channels that it serves in this installation."""
+
+
+TakeStatements = Callable[[Sequence[Statement]], Awaitable[object]]
+"""Keeps what was seen of messages as if a provider had told it: each statement once. Raises Transient."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterApiContext:
+    """What `create_routes(context)`, in an adapter's module `api`, may use.
+
+    `settings`: an instance of the settings model that the adapter declares. `is_stopping`: whether this process ends.
+    """
+
+    settings: Any
+    database: Database
+    clock: Clock
+    take_statements: TakeStatements
+    is_stopping: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionContext:
+    """What `expire_kept(context)`, in an adapter's module `retention`, may use. `settings`: as above."""
+
+    settings: Any
+    database: Database
+    clock: Clock
 
 
 def past_deadline_result(message_id: str) -> HandoverResult:

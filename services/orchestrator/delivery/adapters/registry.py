@@ -1,6 +1,6 @@
 """Builds the adapters that the settings name, and the routes that adapters bring along."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,12 +9,18 @@ from fastapi import APIRouter
 from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, adapter_choices
 from services.kit.bus.kafka_connection import connect_by
 from schemas.channel_registry import CHANNEL_REGISTRY
+from schemas.receipt import Statement
 from services.kit.db.database import Database
 from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import SettingsError
 from services.orchestrator.adapter_settings import RouteSettings, parse_rates
-from services.orchestrator.delivery.adapters.definition import Adapter, AdapterContext
+from services.orchestrator.delivery.adapters.definition import (
+    Adapter,
+    AdapterApiContext,
+    AdapterContext,
+    RetentionContext,
+)
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.adapters.installed_adapter import InstalledAdapter
 from services.orchestrator.settings import OrchestratorSettings
@@ -70,10 +76,35 @@ def keep_all_messages(settings: OrchestratorSettings) -> bool:
     return not any(settings.leaves_installation(channel) for channel in settings.adapters)
 
 
-def create_adapter_routes(database: Database) -> list[APIRouter]:
+def create_adapter_routes(
+    settings: OrchestratorSettings,
+    database: Database,
+    clock: Clock,
+    take_statements: Callable[[str, Sequence[Statement]], Awaitable[object]],
+    is_stopping: Callable[[], bool],
+) -> list[APIRouter]:
     """The routes of all adapters that have some, whether a channel uses them or not."""
-    ids = [id for id, declaration in ADAPTER_REGISTRY.declarations.items() if declaration.has_api]
-    return [ADAPTER_REGISTRY.load_module(id, "api").create_routes(database) for id in ids]
+    routers = []
+    for id, declaration in ADAPTER_REGISTRY.declarations.items():
+        if declaration.has_api:
+            take = partial(take_statements, id)
+            context = AdapterApiContext(settings.settings_of(id), database, clock, take, is_stopping)
+            routers.append(ADAPTER_REGISTRY.load_module(id, "api").create_routes(context))
+    return routers
+
+
+def list_retentions(
+    settings: OrchestratorSettings, database: Database, clock: Clock
+) -> dict[str, Callable[[], Awaitable[object]]]:
+    """What deletes what adapters have kept for long enough, by the adapter's name."""
+    return {
+        id: partial(
+            ADAPTER_REGISTRY.load_module(id, "retention").expire_kept,
+            RetentionContext(settings.settings_of(id), database, clock),
+        )
+        for id, declaration in ADAPTER_REGISTRY.declarations.items()
+        if declaration.has_retention
+    }
 
 
 def _setting_of(channel: str) -> str:

@@ -7,11 +7,11 @@ from typing_extensions import TypedDict
 
 from schemas.times import format_instant
 from schemas.vocabulary import Channel
-from services.kit.db.database import Database
 from services.kit.http.answer_types import AnyObject, Page, TimeText
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.orchestrator.delivery.adapters.definition import AdapterApiContext
 from services.orchestrator.delivery.adapters.sandbox import store
 from services.orchestrator.delivery.query_store import decode_content
 
@@ -28,8 +28,9 @@ class SandboxMessage(TypedDict):
     at: TimeText
 
 
-def create_routes(database: Database) -> APIRouter:
+def create_routes(context: AdapterApiContext) -> APIRouter:
     """The routes of `/v1/sandbox`."""
+    database = context.database
     routes = APIRouter(prefix="/v1/sandbox", tags=["sandbox"])
 
     @routes.get(

@@ -1,0 +1,24 @@
+"""The adapter `app_inbox`: the handover is one transaction that stores a batch in our own database.
+
+A message that is handed over again is found by its id, so each is in the inbox once.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from schemas.message import Message
+from services.orchestrator.delivery.adapters.app_inbox.store import insert_messages
+from services.orchestrator.delivery.adapters.definition import AdapterContext
+from services.orchestrator.delivery.adapters.storing_adapter import StoringAdapter
+
+NAME: Final = "app_inbox"
+
+
+def create_adapter(context: AdapterContext) -> StoringAdapter:
+    """The adapter on this installation's database."""
+
+    async def store_messages(messages: Sequence[Message]) -> None:
+        async with context.database.write() as tx:
+            await insert_messages(tx, messages, context.clock.now())
+
+    return StoringAdapter(NAME, store_messages)
