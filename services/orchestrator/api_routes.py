@@ -103,7 +103,9 @@ def orchestrator_routes(
         receipts_api.receipt_routes(settings, adapter_settings, receipt_intake, receipt_metrics, clock),
         replies_api.reply_routes(database, receipt_intake.reply_decisions),
         contacts_api.contact_routes(database),
-        _why_routes(database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, settings), adapters),
+        _why_routes(
+            database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, settings), adapters
+        ),
         timeline_api.timeline_routes(database, snapshot, facts_reader, clock),
         preview_api.preview_routes(
             preview_api.Previewer(database, snapshot, facts_reader, link_builder, settings, clock)

@@ -104,7 +104,9 @@ class Components:
     def _build_evaluation(self, topics: list[str]) -> None:
         """What decides and renders, live and in shadow."""
         completer = ContentCompleter(self.settings)
-        self.renderer = Renderer(self.snapshot, self.links, self.decision_metrics.record_rendering, completer, self.senders)
+        self.renderer = Renderer(
+            self.snapshot, self.links, self.decision_metrics.record_rendering, completer, self.senders
+        )
         self.evaluator = Evaluator(
             self.database,
             self.snapshot,

@@ -11,9 +11,9 @@ from schemas.times import MINUTE
 from services.orchestrator.console.inbox_page import list_hidden, split_links, wrap_email_html
 from services.orchestrator.console.receipt_words import WORDS
 from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
-from services.orchestrator.delivery.receipts.store import NewReceipt, insert_receipts
 from services.orchestrator.delivery.channels.letter.channel import CHANNEL as LETTER
 from services.orchestrator.delivery.channels.letter.document import draw_document
+from services.orchestrator.delivery.receipts.store import NewReceipt, insert_receipts
 from services.orchestrator.insight.audit.store import Violation, record_page
 from tests.orchestrator.console.conftest import NOON, House, opened
 from tests.support.servers import ROOT
@@ -294,6 +294,7 @@ async def test_the_inbox_shows_a_chat_message_and_a_post_as_a_chat_program_does(
         frame = post[post.index('class="mailwin post"') :]
         assert "We have opened" in frame and "to the community" in frame
         assert "severity" not in frame.split("tiny-note")[0]
+
 
 FILE = "https://files.shop.example/terms.pdf"
 

@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from schemas.adapter_registry import ADAPTER_REGISTRY, OFF, adapter_choices
-from services.kit.bus.kafka_connection import connect_by
 from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.receipt import Statement
+from services.kit.bus.kafka_connection import connect_by
 from services.kit.db.database import Database
 from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.runtime.clock import Clock

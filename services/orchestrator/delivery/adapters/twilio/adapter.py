@@ -26,12 +26,12 @@ from services.orchestrator.delivery.adapters.text_api import (
     meanings_of,
     read_parameters,
 )
+from services.orchestrator.delivery.adapters.text_api_settings import choose_sender
 from services.orchestrator.delivery.adapters.twilio.declaration import (
     WHATSAPP_PREFIX,
     TwilioSettings,
     parse_content_sids,
 )
-from services.orchestrator.delivery.adapters.text_api_settings import choose_sender
 from services.orchestrator.delivery.adapters.twilio.error_codes import ERROR_CODES
 
 MEANINGS: Final = (*meanings_of(ERROR_CODES), *COMMON_MEANINGS)
