@@ -7,6 +7,7 @@ import pytest
 from schemas.message import HandoverResult
 from services.orchestrator.delivery.adapter_health import AdapterHealth
 from services.orchestrator.delivery.adapter_trouble import TroubleNotes
+from services.orchestrator.trial_recipients import parse_recipients
 from tests.orchestrator.console.conftest import House
 
 pytestmark = pytest.mark.wired
@@ -52,3 +53,17 @@ async def test_whoever_may_only_look_has_no_form(shop: House) -> None:
     assert "Serves" in page and "test-form" not in page
     answer = await shop.post(f"{PATH}/sandbox/test", {"csrf": await shop.csrf(), "to": "a@b.de", "channel": "email"})
     assert answer.status_code == 403
+
+
+async def test_an_adapter_in_trial_mode_says_so_and_a_test_to_others_is_not_sent(shop: House) -> None:
+    adapters = shop.embedded.services.orchestrator.components.adapters
+    listed = parse_recipients("*@team.example.com, c-1")
+    adapters.trials["sandbox"] = listed  # type: ignore[index]
+    adapters.by_name["sandbox"].trial = listed  # type: ignore[attr-defined]
+    page = (await shop.get(PATH)).text
+    assert "Trial mode" in page and "only to the 2 entries of its list" in page
+    fields = {"csrf": await shop.csrf(), "to": "me@example.com", "channel": "email"}
+    refused = (await shop.post(f"{PATH}/sandbox/test", fields)).text
+    assert "is in trial mode, and this recipient is not on its list: nothing was sent" in refused
+    taken = (await shop.post(f"{PATH}/sandbox/test", {**fields, "to": "me@team.example.com"})).text
+    assert "has taken the message" in taken
