@@ -305,7 +305,7 @@ async def test_the_inbox_shows_a_letter_and_offers_it_as_it_is_printed(tmp_path:
     async with opened(tmp_path / "data", NOON) as house:
         await house.sign_in()
         made = [
-            message("msg_a", to="Ada Example, 1 Example Street", **letter),
+            message("msg_a", to="Ada Example, 1 Example Street, 12345 Exampleton", **letter),
             message("msg_b", to="東京, 1 Example Street", **letter),
             message("msg_c", content={"subject": "Hi", "html": "<p>Hi</p>", "text": "Hi", "attachments": FILE}),
         ]
@@ -313,10 +313,10 @@ async def test_the_inbox_shows_a_letter_and_offers_it_as_it_is_printed(tmp_path:
             await sandbox_store.insert_messages(tx, made, house.now)
         page = (await house.get("/console/inbox?message=msg_a")).text
         assert "Your contract" in page and '<a href="/console/inbox/msg_a/document">' in page and "1 page" in page
-        assert "Ada Example" in page and "1 Example Street" not in page
+        assert "12345 Exampleton" in page and "1 Example Street" not in page
         assert "<b>Ada</b>" in (await house.get("/console/inbox/msg_a/body")).text
         pdf = await house.get("/console/inbox/msg_a/document")
-        assert pdf.content == draw_document("msg_a", "Ada Example, 1 Example Street", made[0].content)
+        assert pdf.content == draw_document("msg_a", "Ada Example, 1 Example Street, 12345 Exampleton", made[0].content)
         assert pdf.headers["content-type"] == "application/pdf"
         assert pdf.headers["content-disposition"] == 'attachment; filename="msg_a.pdf"'
         for id in ("msg_b", "msg_c", "msg_x"):  # no room for the address, no document of its own, no such message

@@ -27,7 +27,7 @@ POSTAL: Final = AddressKind(
     name="postal address",
     canonicalise=_canonical_lines,
     ignores_case=True,
-    shorten=lambda canonical: canonical.split(", ")[0],
+    shorten=lambda canonical: canonical.rpartition(", ")[2],  # the town, beside the name that is shown anyhow
 )
 
 DECLARATION: Final = ChannelDeclaration(
