@@ -62,7 +62,7 @@ async def test_each_adapter_that_addresses_name_gets_its_own_addresses_alone(tmp
 
 
 async def test_posts_have_no_address_so_all_adapters_of_their_channel_may_have_them(tmp_path: Path) -> None:
-    chats = {
+    chats: dict[str, Any] = {
         id: {**each, "posts": place} for (id, each), place in zip(CHATS.items(), ("C0POSTS1", "@posts"), strict=True)
     }
     settings = load_settings(OrchestratorSettings, adapters={"social": "slack, telegram"}, **chats)
