@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from schemas.adapter_registry import ADAPTER_REGISTRY, gives_receipts
 from schemas.receipt import Receipt
 from schemas.times import parse_instant
 from services.kit.errors import Malformed
@@ -321,3 +322,10 @@ def test_a_mail_that_would_take_long_is_cut(body: bytes) -> None:
         with suppress(Malformed):
             read(raw)
     assert time.process_time() - started < 2
+
+
+def test_what_was_accepted_counts_as_arrived_for_campaigns_that_fall_back() -> None:
+    """Mails about mails say what bounces, and never what arrives."""
+    assert ADAPTER_REGISTRY.declarations["smtp"].has_receipts
+    assert not gives_receipts("smtp")
+    assert gives_receipts("sendgrid") and not gives_receipts("null")
