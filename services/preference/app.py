@@ -71,7 +71,6 @@ def build(
     """Wires the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
-    topic_metrics = TopicMetrics(registry, OUT_TOPICS)
     region = settings.region
     address_key = settings.require("address_key")
     eraser = Eraser(database, ERASE_STEPS)
@@ -104,10 +103,8 @@ def build(
     dependency_gauge(registry, "database", "kafka", "orchestrator")
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = PreferenceService(app, health, bus, topics, idempotency)
-    if settings.kafka.optouts_topic is not None:
-        _add_opt_out_topic(service, database, bus, settings.kafka.optouts_topic, topic_metrics)
-    fill = OptOutTopicFill(database, clock, region, erased)
-    service.add_job("opt-outs topic fill", partial(do_once, fill.fill))
+    _add_opt_out_topic(service, database, bus, settings.kafka.optouts_topic, TopicMetrics(registry, OUT_TOPICS))
+    service.add_job("opt-outs fill", partial(do_once, OptOutTopicFill(database, clock, region, erased).fill))
     service.facts = facts
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
     service.before_jobs(changes.check_triggers)
@@ -122,7 +119,11 @@ def build(
     return service
 
 
-def _add_opt_out_topic(service: Service, database: Database, bus: Bus, topic: str, metrics: TopicMetrics) -> None:
+def _add_opt_out_topic(
+    service: Service, database: Database, bus: Bus, topic: str | None, metrics: TopicMetrics
+) -> None:
+    if topic is None:
+        return
     database.out_topics = {OPT_OUTS.name: topic}
     service.add_topic(topic, OPT_OUTS.partitions, compacted=True)
     owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"

@@ -241,7 +241,7 @@ async def test_an_advisory_commit_is_taken(bus: Bus, topic: str) -> None:
 
 async def test_a_publisher_appends_in_order(bus: Bus, topic: str) -> None:
     publisher = bus.publisher(topic)
-    await publisher.open()
+    await publisher.start()
     await publisher.publish([Outgoing(topic, b"one", b"%d" % number) for number in range(20)])
     await publisher.publish([Outgoing(topic, b"one", b"20")])
     await publisher.close()
@@ -256,9 +256,9 @@ async def test_on_kafka_what_an_earlier_publisher_writes_is_refused(kafka_bootst
     await bus.ensure_topics({topic: 1}, compacted=[topic])
     assert await bus.retention(topic) is None
     earlier, later = bus.publisher(topic), bus.publisher(topic)
-    await earlier.open()
+    await earlier.start()
     await earlier.publish([Outgoing(topic, b"k", b"old")])
-    await later.open()
+    await later.start()
     await later.publish([Outgoing(topic, b"k", b"new")])
     with pytest.raises(BusGone):
         await earlier.publish([Outgoing(topic, b"k", b"stale")])

@@ -52,7 +52,13 @@ def follow(node: dict[str, Any]) -> Any:
 
 
 def change(**fields: Any) -> MessageChange:
-    given = {"kind": "decided", "at": MONDAY, "customer": "c-1", "message_id": "msg_" + "0" * 32, "campaign": "offer"}
+    given: dict[str, Any] = {
+        "kind": "decided",
+        "at": MONDAY,
+        "customer": "c-1",
+        "message_id": "msg_" + "0" * 32,
+        "campaign": "offer",
+    }
     given |= {"version": 1, "channel": "email", "cls": "marketing", "topic": None}
     return MessageChange(**(given | {"event_source": "/shop", "event_id": "e-1"} | fields))
 

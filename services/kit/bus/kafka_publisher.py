@@ -43,7 +43,7 @@ class KafkaPublisher:
         )
         self._translate_errors = translate_errors
 
-    async def open(self) -> None:
+    async def start(self) -> None:
         """See Publisher."""
         async with self._translate_errors(OPEN_TIMEOUT):
             try:

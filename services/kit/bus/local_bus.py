@@ -145,7 +145,7 @@ class LocalPublisher:
     def __init__(self, bus: LocalBus) -> None:
         self._bus = bus
 
-    async def open(self) -> None:
+    async def start(self) -> None:
         """See Publisher."""
 
     async def publish(self, records: Sequence[Outgoing]) -> None:

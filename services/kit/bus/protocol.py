@@ -83,15 +83,15 @@ class Consumer(Protocol):
 
 
 class Publisher(Protocol):
-    """The one publisher of a name: what an earlier one of that name publishes after this one was opened is refused."""
+    """The one publisher of a name: what an earlier one of that name publishes after this one was started is refused."""
 
-    async def open(self) -> None:
+    async def start(self) -> None:
         """Ends every earlier publisher of the name, in whatever process. Raises BusGone."""
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Appends in order, all or none; durable on return.
 
-        Raises BusGone, also where a later publisher has been opened: all or none have been written. Close it then.
+        Raises BusGone, also where a later publisher has been started: all or none have been written. Close it then.
         """
 
     async def close(self) -> None:
@@ -108,7 +108,7 @@ class Bus(Protocol):
         """
 
     def publisher(self, name: str) -> Publisher:
-        """Returns a publisher of this name, which is to be opened."""
+        """Returns a publisher of this name, which is to be started."""
 
     async def publish(self, records: Sequence[Outgoing]) -> list[tuple[Partition, int]]:
         """Appends in order; durable on return. Returns each record's position.

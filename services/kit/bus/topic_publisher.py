@@ -1,6 +1,6 @@
 """Publishes what transactions have left for a topic (`outgoing.py`): in order, and never again after something newer.
 
-One process publishes at a time. It claims the topic in the database, opens its publisher in the log, which fences off
+One process publishes at a time. It claims the topic in the database, starts its publisher in the log, which fences off
 every earlier one, and only then claims again and reads. Whoever lost the topic between the two finds out by the second
 claim; whoever is frozen later is refused by the log. So no stale record comes after a newer one, which in a compacted
 topic would stand there for good.
@@ -108,13 +108,13 @@ class TopicPublisher:
             return False
         if self._publisher is None:
             publisher = self._bus.publisher(self._topic)
-            await publisher.open()
+            await publisher.start()
             self._publisher = publisher
-            # Opening has ended every other publisher. Somebody may have claimed the topic meanwhile: it is theirs.
+            # Its start has ended every other publisher. Somebody may have claimed the topic meanwhile: it is theirs.
             if not await claim_topic(self._database, self._topic, self._owner):
                 await self._close()
                 return False
-        # Read only now: nobody else has published since this publisher was opened, or it would be refused.
+        # Read only now: nobody else has published since this publisher was started, or it would be refused.
         async with self._database.read() as tx:
             rows = await list_outgoing(tx, self._topic, BATCH)
         records = [record for row in rows for record in self._render(row.body)]

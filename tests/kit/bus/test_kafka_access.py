@@ -108,11 +108,11 @@ async def test_each_service_publishes_its_own_topic_alone(kafka: SecuredKafka, u
         for topic in (MESSAGES.name, OPT_OUTS.name):
             publisher = bus.publisher(topic)
             if topic == own:
-                await publisher.open()
+                await publisher.start()
                 await publisher.publish([Outgoing(topic, b"k", b"v")])
             else:
                 with pytest.raises(BusGone, match="AuthorizationFailed"):
-                    await publisher.open()
+                    await publisher.start()
             await publisher.close()
     finally:
         await bus.close()

@@ -134,8 +134,8 @@ async def test_of_two_publishers_one_publishes_until_it_stops(database: Database
     assert await values(bus) == [b"a", b"b"]
 
 
-class SlowToOpen(LocalBus):
-    """A log whose publisher takes long to open: somebody else claims the topic meanwhile."""
+class SlowToStart(LocalBus):
+    """A log whose publisher takes long to start: somebody else claims the topic meanwhile."""
 
     database: Database
 
@@ -144,10 +144,10 @@ class SlowToOpen(LocalBus):
 
 
 class SlowPublisher:
-    def __init__(self, bus: SlowToOpen) -> None:
+    def __init__(self, bus: SlowToStart) -> None:
         self._bus = bus
 
-    async def open(self) -> None:
+    async def start(self) -> None:
         async with self._bus.database.write() as tx:
             await tx.execute("UPDATE out_topic SET expires = 0")
         assert await claim_topic(self._bus.database, TOPIC, "another")
@@ -159,8 +159,8 @@ class SlowPublisher:
         pass
 
 
-async def test_who_lost_the_topic_while_opening_publishes_nothing(database: Database, tmp_path: Path) -> None:
-    slow = SlowToOpen(tmp_path / "slow.db", partitions=1)
+async def test_who_lost_the_topic_while_starting_publishes_nothing(database: Database, tmp_path: Path) -> None:
+    slow = SlowToStart(tmp_path / "slow.db", partitions=1)
     slow.database = database
     await slow.ensure_topics({TOPIC: 1})
     await leave(database, b"a")
