@@ -51,9 +51,10 @@ NUMBER_TAGS: Final[Mapping[str, str]] = {
     "92": "softbounce",
     "93": "fail",
     "94": "open",
-    "95": "unsubscribe",
+    "95": "stop",
     "96": "silent",
     "97": "latebounce",
+    "98": "reply",
 }
 """Last two digits of a telephone number, which can have no tag -> the tag that it has by them."""
 BLOCKED_TAG: Final = "block"

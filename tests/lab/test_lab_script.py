@@ -99,7 +99,7 @@ def test_tags(address: str, tag: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("number", "tag"),
-    [("+4915112345690", "block"), ("+4915112345691", "bounce"), ("whatsapp:+4915112345695", "unsubscribe"),
+    [("+4915112345690", "block"), ("+4915112345691", "bounce"), ("whatsapp:+4915112345695", "stop"),
      ("+4915112345678", None), ("4915112345690", None), ("+90@example.org", None)],
 )  # fmt: skip
 def test_the_last_digits_of_a_number_are_its_tag(number: str, tag: str | None) -> None:

@@ -28,7 +28,9 @@ class NoEntries:
     async def add_entries(self, entries: Sequence[ProviderEntry], added_by: str) -> None:
         raise AssertionError(entries)
 
-    async def lift_entries(self, lifts: Sequence[AddressLift], reason: str, added_by: str) -> None:
+    async def lift_entries(
+        self, lifts: Sequence[AddressLift], reason: str, added_by: str, only_then: bool = False
+    ) -> None:
         raise AssertionError(lifts)
 
 

@@ -18,7 +18,6 @@ from services.kit.db.database import Database
 from services.kit.http.outbound import OutboundGuard
 from services.kit.runtime.clock import ManualClock
 from services.orchestrator.delivery.adapters.definition import Adapter, AdapterContext
-from services.orchestrator.mail_settings import MailSettings
 from tests.support.mail_api_fake import LOOPBACK, NOW
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
 
@@ -88,7 +87,7 @@ def chat_context(
     """What an adapter is created from."""
     section = ADAPTER_REGISTRY.declarations[id].settings.model_validate(settings)
     database = Database(create_async_engine("sqlite+aiosqlite://"), "sqlite")  # never connected to
-    return AdapterContext(section, 5.0, database, ManualClock(NOW), outbound, MailSettings(), name, channels)
+    return AdapterContext(section, 5.0, database, ManualClock(NOW), outbound, name=name, channels=channels)
 
 
 def create_chat_adapter(id: str, settings: Mapping[str, Any], **how: Any) -> Adapter:

@@ -124,7 +124,9 @@ def _accept(submission: Submission, provider_id: str) -> LabAnswer:
     return LabAnswer(200, {"MessageId": provider_id})
 
 
-def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost:
+def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost | None:
+    if statement.kind not in EVENTS:
+        return None
     name, field, described = EVENTS[statement.kind]
     at, to = format_instant(statement.at), statement.submission.to
     mail = {

@@ -12,6 +12,7 @@ from schemas.times import Instant
 from services.lab.lab_keys import LabKeys
 from services.lab.lab_provider import (
     MESSAGE_FIELD,
+    REPLY_TEXTS,
     LabAnswer,
     LabProvider,
     LabRequest,
@@ -91,8 +92,8 @@ def _accept(submission: Submission, provider_id: str) -> LabAnswer:
 
 def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost | None:
     sid, to = f"SM{statement.provider_id}", statement.submission.to
-    if statement.kind == "unsubscribed":
-        return _sign_form(keys, {"MessageSid": f"SM{statement.id}", "From": to, "To": SENDER, "Body": "STOP"}, "")
+    if (text := REPLY_TEXTS.get(statement.kind)) is not None:
+        return _sign_form(keys, {"MessageSid": f"SM{statement.id}", "From": to, "To": SENDER, "Body": text}, "")
     if statement.kind not in STATUSES:
         return None
     status, code = STATUSES[statement.kind]

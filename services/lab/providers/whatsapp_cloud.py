@@ -12,6 +12,7 @@ import msgspec
 from schemas.times import SECOND, Instant
 from services.lab.lab_keys import LabKeys
 from services.lab.lab_provider import (
+    REPLY_TEXTS,
     LabAnswer,
     LabProvider,
     LabRequest,
@@ -92,9 +93,9 @@ def _accept(submission: Submission, provider_id: str) -> LabAnswer:
 def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost | None:
     customer, seconds = statement.submission.to.removeprefix("+"), str(statement.at // SECOND)
     told: dict[str, Any]
-    if statement.kind == "unsubscribed":
+    if (text := REPLY_TEXTS.get(statement.kind)) is not None:
         message = {"from": customer, "id": f"wamid.{statement.id}", "timestamp": seconds, "type": "text"}
-        told = {"messages": [{**message, "text": {"body": "STOP"}}]}
+        told = {"messages": [{**message, "text": {"body": text}}]}
     elif statement.kind in STATUSES:
         name, code = STATUSES[statement.kind]
         status = {"id": f"wamid.{statement.provider_id}", "status": name, "timestamp": seconds}

@@ -76,5 +76,5 @@ def _compose(settings: OrchestratorSettings, to: str, channel: str) -> Message:
     id = f"msg_{secrets.token_hex(16)}"
     source = "/tactful/test"
     # Where there is no address, the customer is where the message goes.
-    customer = TEST_NAME if CHANNEL_REGISTRY.declarations[channel].needs_address else address
-    return Message(id, customer, TEST_NAME, 1, channel, _CLASS, address, content, source, id)
+    recipient = TEST_NAME if CHANNEL_REGISTRY.declarations[channel].needs_address else address
+    return Message(id, recipient, TEST_NAME, 1, channel, _CLASS, address, content, source, id)

@@ -166,7 +166,8 @@ class ReceiptIntake:
         a complaint nothing is sent there. After soft bounces transactional messages are still tried: one that arrives
         shows that the address works again.
         """
-        classes, expires, reason = None, None, row.suppresses
+        classes: tuple[str, ...] | None = None
+        expires, reason = None, row.suppresses
         if row.suppresses == store.STOPS_ADVERTISING:
             classes, reason = (Class.MARKETING.value,), SuppressionReason.STOP_KEYWORD
         elif row.suppresses == SuppressionReason.STOP_KEYWORD:

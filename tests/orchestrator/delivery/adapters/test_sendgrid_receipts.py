@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from schemas.receipt import Receipt
 from schemas.times import MINUTE, SECOND
 from services.kit.errors import Malformed
+from services.kit.runtime.settings import load_settings
 from services.orchestrator.delivery.adapters.definition import ReceiptRequest
 from services.orchestrator.delivery.adapters.provider_receipts import MAX_BODY
 from services.orchestrator.delivery.adapters.sendgrid.declaration import SendgridSettings
@@ -24,6 +25,7 @@ from services.orchestrator.delivery.adapters.sendgrid.receipts import (
     TIMESTAMP_HEADER,
     read_receipts,
 )
+from services.orchestrator.settings import OrchestratorSettings
 from tests.support.receipt_requests import (
     ADDRESS,
     MESSAGE,
@@ -201,3 +203,10 @@ def test_nothing_else_is_raised_whatever_arrives() -> None:
     stands_all_headers(lambda whole: read_receipts(SETTINGS, whole), [SIGNATURE_HEADER, TIMESTAMP_HEADER])
     events = with_any_fields(bounce).map(lambda each: [each, each])
     stands_everything(lambda body: read_receipts(SETTINGS, signed(body)), events | any_json())
+
+
+def test_receipts_confirm_only_where_they_are_set_up() -> None:
+    assert load_settings(OrchestratorSettings, sendgrid=SETTINGS).gives_receipts("sendgrid")
+    settings = load_settings(OrchestratorSettings)
+    assert not settings.gives_receipts("sendgrid") and not settings.gives_receipts("null")
+    assert settings.gives_receipts("app_inbox") and settings.gives_receipts("of_a_version_to_come")
