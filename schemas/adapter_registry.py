@@ -45,7 +45,7 @@ class AdapterDeclaration:
     adapter's `idempotent` says which.
     """
     is_addressed: bool = False
-    """Whether addresses name it, as `<its id or name>:<place>`: on channels with addresses it gets these alone."""
+    """Whether addresses name it, as `<its name>:<place>`: on channels with addresses it gets these alone."""
     sends_mail: bool = False
     """Whether it needs a sender: `TACTFUL_MAIL__FROM_ADDRESS`, or one for each class."""
     is_default: bool = False
