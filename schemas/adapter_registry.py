@@ -52,7 +52,7 @@ class AdapterDeclaration:
     needs_kafka: bool = False
     """Whether it works only where the log is in Kafka."""
     is_addressed: bool = False
-    """Whether addresses name it, as `<its id or name>:<place>`: on channels with addresses it gets these alone."""
+    """Whether addresses name it, as `<its name>:<place>`: on channels with addresses it gets these alone."""
     sends_mail: bool = False
     """Whether it needs a sender: `TACTFUL_MAIL__FROM_ADDRESS`, or one for each class."""
     is_default: bool = False

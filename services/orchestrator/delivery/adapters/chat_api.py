@@ -73,7 +73,7 @@ class ChatApiAdapter:
     def __init__(self, api: ChatApi, context: AdapterContext) -> None:
         """Raises ValueError and OutboundRefused for a URL that must not be called."""
         self.name, self.idempotent = api.id, api.idempotent
-        self._addressed_as = {api.id, context.name or api.id}
+        self._addressed_as = context.name or api.id
         limits = HttpLimits(context.timeout, concurrency=api.concurrency)
         url = api.url.rstrip("/") if api.url is not None else None
         self._provider = ProviderClient(url, context.outbound, limits)
@@ -110,7 +110,7 @@ class ChatApiAdapter:
         adapter, colon, place = message.to.partition(":")
         if not colon or not place:
             raise UnusablePlace("unusable_address")
-        if adapter not in self._addressed_as:
+        if adapter != self._addressed_as:
             raise UnknownPlace("address_of_another_adapter")
         return place
 

@@ -55,12 +55,15 @@ def build_adapters(settings: OrchestratorSettings, database: Database, clock: Cl
 
 
 def _with_addresses(route: RouteSettings, channel: str, kind: str | None) -> RouteSettings:
-    """The route of an adapter that addresses name gets the messages to these addresses alone."""
+    """The route of an adapter that addresses name gets the messages to these addresses alone. It does not stand by for
+    others, wherever it is in the list, as no other reaches them.
+    """
     if kind is None or not ADAPTER_REGISTRY.declarations[kind].is_addressed:
         return route
     if not CHANNEL_REGISTRY.declarations[channel].needs_address:
         return route
-    return route.model_copy(update={"addresses": route.addresses or frozenset({f"{kind}:", f"{route.adapter}:"})})
+    addresses = route.addresses or frozenset({f"{route.adapter}:"})
+    return route.model_copy(update={"addresses": addresses, "weight": max(route.weight, 1)})
 
 
 def _known_rates(settings: OrchestratorSettings) -> Mapping[str, float]:

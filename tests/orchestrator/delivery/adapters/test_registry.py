@@ -48,15 +48,15 @@ async def test_each_adapter_that_addresses_name_gets_its_own_addresses_alone(tmp
     )
     database = Database.open(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
     adapters = build_adapters(settings, database, SystemClock())
-    chosen = {
-        to: choose_adapter(adapters.routes["chat"], message(to=to, channel="chat"), lambda name: True, lambda name: 1.0)
-        for to in ("slack:C1", "telegram:5", "acme:C1")
-    }
-    assert {to: choice.adapter for to, choice in chosen.items()} == {
-        "slack:C1": "slack",
-        "telegram:5": "telegram",
-        "acme:C1": "acme",
-    }
+    routes, shared = adapters.routes["chat"], {"slack": 1.0, "telegram": 1.0, "acme": 1.0}.__getitem__
+    for down in ("", "slack", "acme"):
+        for to, name in (("slack:C1", "slack"), ("telegram:5", "telegram"), ("acme:C1", "acme")):
+            sent = message(to=to, channel="chat")
+            chosen = choose_adapter(
+                routes, sent, frozenset({"slack", "telegram", "acme"} - {down}).__contains__, shared
+            )
+            assert chosen == (name, name != down), "one of another workspace does not know the place"
+    assert [each.weight for each in routes] == [1, 1, 1], "none stands by"
     for adapter in adapters.by_name.values():
         await adapter.close()
 
