@@ -137,7 +137,13 @@ def _fill(template: str, planted: Planted, customer: str) -> str:
     names = planted.names
     if "/erasures/" in template and customer != "nobody":
         customer = "gone"
-    kinds = ("jobs", "job"), ("dead-letters", "letter"), ("decisions", "decision"), ("keys", "key")
+    kinds = (
+        ("/document", "paper"),
+        ("jobs", "job"),
+        ("dead-letters", "letter"),
+        ("decisions", "decision"),
+        ("keys", "key"),
+    )
     kinds += ("simulations", "simulation"), ("messages", "message"), ("inbox", "message")  # type: ignore[assignment]
     id = customer if "/console/customers" in template else next((names[n] for part, n in kinds if part in template), "")
     known = {"key": "outage" if "holds" in template else "offer", "id": id, "customer": customer, "number": "1"}

@@ -14,10 +14,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from schemas.message import Message
 from schemas.roles import Role
 from schemas.times import HOUR, format_instant
 from services.kit.bus.protocol import Outgoing
 from services.orchestrator.access import api_keys
+from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
 
@@ -55,6 +57,7 @@ async def planted_product(directory: Path, urls: Mapping[str, str] | None = None
         await _plant_events(product)
         await _plant_letters(product, planted)
         await _plant_evaluations(product, planted)
+        await _plant_paper(product, planted)
         await _name_objects(product, planted)
         yield planted
 
@@ -175,6 +178,18 @@ async def _plant_evaluations(product: Live, planted: Planted) -> None:
     async with asyncio.timeout(60):
         while (await product.ask("GET", f"/v1/simulations/{simulation['id']}"))["finished"] is None:
             await asyncio.sleep(0.1)
+
+
+async def _plant_paper(product: Live, planted: Planted) -> None:
+    """A message in the sandbox that the inbox can draw."""
+    planted.names["paper"] = "msg_paper"
+    content = {"subject": "Your contract", "html": "<p>Hello</p>", "format": "din_5008_b"}
+    to = "zqname, 1 Example Street"
+    drawn = Message(
+        *("msg_paper", "c-1", "offer", 1, "letter", "service", to), content, event_source="/shop", event_id="e-1"
+    )
+    async with product.database.write() as tx:
+        await sandbox_store.insert_messages(tx, [drawn], MONDAY - HOUR)
 
 
 async def _name_objects(product: Live, planted: Planted) -> None:
