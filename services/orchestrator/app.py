@@ -117,14 +117,7 @@ def build(
         database.out_topics = {MESSAGES.name: settings.kafka.messages_topic}
         service.add_topic(settings.kafka.messages_topic, MESSAGES.partitions)
     events = [settings.kafka.events_topic]
-    if role in ("decide", "dispatch", "all"):
-        notes = TroubleNotes(database, components.delivery.health, _new_owner_id())
-        service.add_job("adapter troubles", partial(repeat_every, NOTE_INTERVAL, notes.note))
-        try_again = components.delivery.try_again
-    else:
-        try_again = _nothing_to_try
-    look = partial(components.look_at_secrets, try_again)
-    service.add_job("adapter secrets", partial(repeat_every, LOOK_INTERVAL, look))
+    _add_adapter_jobs(service, components, hands_over=role in ("decide", "dispatch", "all"))
     checks = [
         DatabaseMetrics(components.registry, "orchestrator", database, events).update_gauges,
         catalogue_check(database, components.snapshot, components.backlog_metrics),
@@ -142,12 +135,25 @@ def build(
     if role in ("dispatch", "all"):
         _add_dispatch_role(service, components, is_sole_dispatcher)
 
+    return service
+
+
+def _add_adapter_jobs(service: OrchestratorService, components: Components, *, hands_over: bool) -> None:
+    """What a process does for its adapters beside handing over: their secrets are taken anew by those that only take
+    receipts as well.
+    """
+    if hands_over:
+        notes = TroubleNotes(components.database, components.delivery.health, _new_owner_id())
+        service.add_job("adapter troubles", partial(repeat_every, NOTE_INTERVAL, notes.note))
+    try_again = components.delivery.try_again if hands_over else _nothing_to_try
+    look = partial(components.look_at_secrets, try_again)
+    service.add_job("adapter secrets", partial(repeat_every, LOOK_INTERVAL, look))
+
     async def close_adapters() -> None:
         for adapter in components.adapters.by_name.values():
             await adapter.close()
 
     service.after_stop(close_adapters)
-    return service
 
 
 def _nothing_to_try(adapter: str) -> None:

@@ -50,7 +50,8 @@ def lab_message(provider: str, id: str = "msg_1", to: str = "ada@example.org", *
     channels = sorted(ADAPTER_REGISTRY.declarations[provider].channels or {"email"})
     if "email" in channels:
         return message(**{"id": id, "to": to, "content": CONTENT, **fields})
-    return message(**{"id": id, "channel": channels[-1], "to": NUMBERS[to], "content": {"text": "Hi"}, **fields})
+    text = {"channel": channels[-1], "to": NUMBERS.get(to, to), "content": {"text": "Hi"}}
+    return message(**{"id": id, **text, **fields})
 
 
 async def hand_over(adapter: Adapter, id: str = "msg_1", to: str = "ada@example.org", **fields: Any) -> HandoverResult:

@@ -188,6 +188,7 @@ def test_every_template_of_the_examples_and_the_standard_load_is_translated(docu
         "customer": {"id": "c-1", "traits": {"name": "Ada"}, "locale": "en"},
         "event": {"type": "a", "time": "2026-03-01T10:00:00Z", "data": data | {"goods": [{"count": 1, "name": "fig"}]}},
         "links": {"unsubscribe": "https://example.org/u", "preferences": "https://example.org/p"},
+        "now": "2026-03-01T10:00:00Z",
     }
     for locales in validate_document(Campaign, document).content.values():
         for fields in locales.values():

@@ -18,11 +18,11 @@ def with_senders(check: FindProblems, mail: MailSettings, sending: Container[str
     fetched from nowhere. `sending`: the channels whose messages leave this installation.
     """
 
-    def find(document: schemas.campaign.Campaign) -> list[Finding]:
+    def find_with_senders(document: schemas.campaign.Campaign) -> list[Finding]:
         missing = _missing_imprint(document, mail, sending)
         return [*check(document), *missing, *_attachments_without_hosts(document, mail)]
 
-    return find
+    return find_with_senders
 
 
 def _missing_imprint(

@@ -329,5 +329,8 @@ def test_a_mail_that_would_take_long_is_cut(body: bytes) -> None:
 def test_what_was_accepted_counts_as_arrived_for_campaigns_that_fall_back() -> None:
     """Mails about mails say what bounces, and never what arrives."""
     assert ADAPTER_REGISTRY.declarations["smtp"].has_receipts
-    settings = load_settings(OrchestratorSettings, smtp=SmtpSettings(bounce_secret=SecretStr("0123456789abcdef")))
+    settings = load_settings(
+        OrchestratorSettings,
+        smtp=SmtpSettings(return_path="b@shop.example", bounce_secret=SecretStr("0123456789abcdef")),
+    )
     assert not settings.gives_receipts("smtp")

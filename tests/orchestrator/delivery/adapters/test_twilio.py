@@ -298,14 +298,9 @@ def test_what_is_missing_is_named(settings: dict[str, Any], words: str) -> None:
     assert DECLARATION.check(given.settings).remedy is not None
 
 
-def test_doctor_says_that_nothing_comes_back_without_the_url_of_receipts() -> None:
-    settings = context(ACCOUNT, "https://api.example").settings
-    assert "no STOP" in DECLARATION.check(settings).detail
-    complete = settings.model_copy(update={"receipts_url": RECEIPTS})
-    assert (DECLARATION.check(complete).detail, DECLARATION.check(complete).remedy) == (
-        "twilio, at https://api.example",
-        None,
-    )
+def test_doctor_says_where_it_sends() -> None:
+    found = DECLARATION.check(context(ACCOUNT, "https://api.example").settings)
+    assert (found.detail, found.remedy) == ("twilio, at https://api.example", None)
 
 
 @pytest.mark.parametrize(

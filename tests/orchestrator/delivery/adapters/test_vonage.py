@@ -121,10 +121,6 @@ def test_what_is_missing_is_named(settings: dict[str, Any], words: str) -> None:
     assert DECLARATION.check(given.settings).remedy is not None
 
 
-def test_doctor_says_that_nothing_comes_back_without_what_receipts_need() -> None:
-    assert "no STOP" in DECLARATION.check(context(ACCOUNT, "https://api.example").settings).detail
-
-
 @pytest.mark.parametrize(
     "settings",
     [

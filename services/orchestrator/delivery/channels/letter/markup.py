@@ -48,7 +48,7 @@ def read_body(field: str, source: str) -> tuple[Block, ...]:
     if source.count("<") > 2 * MAX_ELEMENTS:
         raise RenderError("too_long", f"{field} has more than {MAX_ELEMENTS} elements", field=field)
     body = LexborHTMLParser(source).body
-    blocks = [] if body is None else list(_join(_read(field, body)))
+    blocks = [] if body is None else list(_join(_read_node(field, body)))
     if not blocks:
         raise RenderError("empty", f"{field} is empty", field=field)
     return tuple(blocks)
@@ -94,7 +94,7 @@ class _Beginning(NamedTuple):
     heading: bool = False
 
 
-def _read(field: str, node: LexborNode, bold: bool = False, depth: int = 0) -> Iterator[Run | _Beginning | None]:
+def _read_node(field: str, node: LexborNode, bold: bool = False, depth: int = 0) -> Iterator[Run | _Beginning | None]:
     if depth > MAX_DEPTH:
         raise RenderError("too_deep", f"{field} is nested deeper than {MAX_DEPTH} levels", field=field)
     number = _first_number(node) - 1
@@ -114,10 +114,10 @@ def _read(field: str, node: LexborNode, bold: bool = False, depth: int = 0) -> I
             marker = "" if tag != "li" else f"{number}." if node.tag == "ol" else BULLET
             heading = tag in ("h2", "h3")
             yield _Beginning(marker, heading)
-            yield from _read(field, child, bold or heading, depth + 1)
+            yield from _read_node(field, child, bold or heading, depth + 1)
             yield None
         else:
-            yield from _read(field, child, bold or tag in ("b", "strong"), depth + 1)
+            yield from _read_node(field, child, bold or tag in ("b", "strong"), depth + 1)
 
 
 def _first_number(node: LexborNode) -> int:
