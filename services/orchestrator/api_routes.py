@@ -98,7 +98,7 @@ def orchestrator_routes(
         events_api.event_routes(event_log, clock),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database, adapters),
-        *create_adapter_routes(settings, database, clock, receipt_intake.take, is_stopping),
+        *create_adapter_routes(adapter_settings, database, clock, receipt_intake.take, is_stopping),
         adapters_api.adapter_routes(database, adapters, settings),
         receipts_api.receipt_routes(settings, adapter_settings, receipt_intake, receipt_metrics, clock),
         replies_api.reply_routes(database, receipt_intake.reply_decisions),

@@ -50,7 +50,7 @@ async def serve(url: str, port: int, secret: str) -> None:
         health.stopping = True
 
     context = AdapterApiContext(
-        AppInboxSettings(secret=SecretStr(secret)),
+        lambda: AppInboxSettings(secret=SecretStr(secret)),
         database,
         clock,
         lambda statements: intake.take("app_inbox", statements),

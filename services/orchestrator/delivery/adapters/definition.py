@@ -132,10 +132,11 @@ TakeStatements = Callable[[Sequence[Statement]], Awaitable[object]]
 class AdapterApiContext:
     """What `create_routes(context)`, in an adapter's module `api`, may use.
 
-    `settings`: an instance of the settings model that the adapter declares. `is_stopping`: whether this process ends.
+    `read_settings`: an instance of the settings model that the adapter declares, with the secrets as they are now.
+    `is_stopping`: whether this process ends.
     """
 
-    settings: Any
+    read_settings: Callable[[], Any]
     database: Database
     clock: Clock
     take_statements: TakeStatements

@@ -80,7 +80,7 @@ def keep_all_messages(settings: OrchestratorSettings) -> bool:
 
 
 def create_adapter_routes(
-    settings: OrchestratorSettings,
+    settings_of: Callable[[str], Any],
     database: Database,
     clock: Clock,
     take_statements: Callable[[str, Sequence[Statement]], Awaitable[object]],
@@ -91,7 +91,7 @@ def create_adapter_routes(
     for id, declaration in ADAPTER_REGISTRY.declarations.items():
         if declaration.has_api:
             take = partial(take_statements, id)
-            context = AdapterApiContext(settings.settings_of(id), database, clock, take, is_stopping)
+            context = AdapterApiContext(partial(settings_of, id), database, clock, take, is_stopping)
             routers.append(ADAPTER_REGISTRY.load_module(id, "api").create_routes(context))
     return routers
 

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
+from starlette.requests import Request
 
-from schemas.times import SECOND
+from schemas.times import MINUTE, SECOND
+from services.kit.runtime.clock import ManualClock
+from services.orchestrator.delivery.adapters.app_inbox.access import InboxAccess, InboxClosed
 from services.orchestrator.delivery.adapters.app_inbox.customer_tokens import (
     AUDIENCE,
     MAX_LIFETIME,
@@ -22,6 +26,7 @@ from services.orchestrator.delivery.adapters.app_inbox.customer_tokens import (
     sign_customer_token,
     verify_customer_token,
 )
+from services.orchestrator.delivery.adapters.app_inbox.declaration import AppInboxSettings
 
 SECRET, PREVIOUS, FOREIGN = "a" * 16 + "the-secret-of-today", "b" * 16 + "the-one-before-it", "c" * 32
 SECRETS = [SECRET, PREVIOUS]
@@ -160,3 +165,24 @@ def test_nothing_that_a_stranger_makes_up_is_more_than_refused(text: str) -> Non
 def test_what_the_secret_has_signed_in_another_form_is_refused_as_well(header: bytes, claims: bytes) -> None:
     with pytest.raises(CustomerTokenRefused):
         verify(signed(claims, header))
+
+
+async def test_a_secret_that_changes_while_the_process_runs_is_the_one_that_counts() -> None:
+    clock, current = ManualClock(NOW), [AppInboxSettings()]
+    access = InboxAccess(lambda: current[0], clock)
+
+    async def ask(secret: str) -> str:
+        token = sign_customer_token(secret, "c-1", NOW + MINUTE)
+        headers = [(b"authorization", f"Bearer {token}".encode())]
+        return (await access(Request({"type": "http", "headers": headers}))).customer
+
+    first, second = "a-first-secret-0123456789-abcdefgh", "a-second-secret-0123456789-abcdefg"
+    with pytest.raises(InboxClosed):
+        await ask(first)
+    current[0] = AppInboxSettings(secret=SecretStr(first))
+    assert await ask(first) == "c-1"
+    current[0] = AppInboxSettings(secret=SecretStr(second), previous_secret=SecretStr(first))
+    assert await ask(first) == await ask(second) == "c-1"
+    current[0] = AppInboxSettings(secret=SecretStr(second))
+    with pytest.raises(CustomerTokenRefused):
+        await ask(first)

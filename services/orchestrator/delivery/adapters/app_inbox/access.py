@@ -1,5 +1,6 @@
 """Who asks for an inbox: the customer whom a token names, at a bounded rate."""
 
+from collections.abc import Callable
 from typing import Final
 
 from fastapi import Request
@@ -23,20 +24,22 @@ class InboxClosed(NotFound):
 class InboxAccess:
     """The dependency of every route of the inbox: `token: VerifiedCustomer = Depends(access)`."""
 
-    def __init__(self, settings: AppInboxSettings, clock: Clock) -> None:
-        given = (settings.secret, settings.previous_secret)
-        self._secrets = [secret.get_secret_value() for secret in given if secret is not None]
-        self._is_open = settings.secret is not None
+    def __init__(self, read_settings: Callable[[], AppInboxSettings], clock: Clock) -> None:
+        """`read_settings`: with the secrets as they are now."""
+        self._read_settings = read_settings
         self._clock = clock
         self._rate = TokenBuckets(REQUESTS_A_SECOND, REQUESTS_AT_ONCE)
 
     async def __call__(self, request: Request) -> VerifiedCustomer:
         """Whose inbox is asked for. Raises InboxClosed, CustomerTokenRefused and RateLimited."""
-        if not self._is_open:
+        settings = self._read_settings()
+        if settings.secret is None:
             raise InboxClosed("TACTFUL_APP_INBOX__SECRET is not set, so nobody can read an inbox")
+        given_secrets = (settings.secret, settings.previous_secret)
+        secrets = [secret.get_secret_value() for secret in given_secrets if secret is not None]
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         given = token.strip() if scheme.lower() == "bearer" else ""
-        verified = verify_customer_token(given, self._secrets, self._clock.now())
+        verified = verify_customer_token(given, secrets, self._clock.now())
         if wait := self._rate.take(verified.customer):
             raise RateLimited(f"more than {REQUESTS_A_SECOND:g} requests a second of one customer", retry_after=wait)
         return verified

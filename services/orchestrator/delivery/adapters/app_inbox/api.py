@@ -83,10 +83,10 @@ class SeenMessages(Document):
 
 def create_routes(context: AdapterApiContext) -> APIRouter:
     """The routes of `/v1/inbox`."""
-    settings = context.settings
+    settings = context.read_settings()
     routes = cross_origin_router(parse_origins(settings.origins), prefix="/v1/inbox", tags=["inbox"])
     reader = InboxReader(context.database, context.clock, context.take_statements)
-    access = InboxAccess(settings, context.clock)
+    access = InboxAccess(context.read_settings, context.clock)
     live = LiveInboxes(context.database, context.clock, settings.streams, context.is_stopping, describe_message)
     _add_reading(routes, reader, access)
     _add_marking(routes, reader, access)
