@@ -20,6 +20,7 @@ from schemas.message import HandoverResult
 from schemas.receipt import CustomerReply, Receipt, Statement
 from schemas.times import HOUR, MINUTE, SECOND
 from services.deployment_settings import DeploymentSettings
+from services.development.generated_files import generated_parts
 from services.kit.errors import Malformed
 from services.kit.runtime.settings import SettingsError, load_settings
 from services.orchestrator.delivery.adapters.definition import Adapter, ReceiptRequest
@@ -158,6 +159,13 @@ def test_what_the_doctor_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TACTFUL_PAGER__SIGNING_SECRET", SECRET)
     assert state() == (CheckState.GREEN, None)
     assert state("email")[0] is CheckState.RED
+
+
+def test_its_settings_are_in_the_sample() -> None:
+    sample, _, adapters = (part.lines for part in generated_parts()[:3])
+    for name in ("KEY=", "URL=https://api.pager.example", "SIGNING_SECRET="):
+        assert f"TACTFUL_PAGER__{name}" in sample
+    assert any("`pager`" in line for line in adapters)
 
 
 # --- receipts and replies ---
