@@ -1,0 +1,1 @@
+"""Hands text messages over to Pager, an imaginary provider, by its HTTP API."""
