@@ -59,6 +59,8 @@ class AdapterDeclaration:
     """Whether a channel uses it when no setting names another."""
     settings: type[BaseModel] = NoSettings
     """Its section of the settings, `TACTFUL_<ID>__<FIELD>`. Every field has a default, as the adapter may be unused."""
+    key_fields: frozenset[str] = frozenset()
+    """Settings that are no secrets and change with one, such as the id of a key: they are taken with it."""
     sample: tuple[str, ...] = ()
     """Lines of explanation above its settings in `deploy/.env.example`."""
     check: Callable[[Any], SettingsCheck] = field(default=lambda settings: SettingsCheck(""))

@@ -23,6 +23,7 @@ TEST_COLUMNS = {
 }
 TAKEN_WORDS = {
     "provider": "has taken it; whether it arrives, your own mailbox or telephone says",
+    "customer": "has it: it is where the customer that you named gets it",
     "inbox": "has taken it; you find it in the sandbox inbox, nothing has left this installation",
     "nowhere": "has thrown it away: nothing is sent by it",
 }
@@ -51,7 +52,7 @@ def send_test(
     channel: Annotated[Channel | None, typer.Option(help="Needed where the adapter serves several.")] = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Send a test message to yourself. It passes no rule, is no contact, and is not stored. Exit code 1 if the adapter
+    """Send a test message to yourself. It passes no rule and is no contact. Exit code 1 if the adapter
     did not take it.
     """
     body = {"to": to, **({} if channel is None else {"channel": channel.value})}

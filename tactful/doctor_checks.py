@@ -18,7 +18,7 @@ from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.dead_letters import OLD_LETTER_AGE
 from schemas.times import SECOND, Instant, parse_instant
 from schemas.topics import DEAD_LETTERS
-from schemas.vocabulary import Class
+from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS, Class
 from services.deployment_settings import DeploymentSettings
 from services.kit.bus.kafka_connection import KafkaConnection, connect_by, find_broker
 from services.kit.db import migrate
@@ -351,6 +351,8 @@ def _check_sender(
     detail = result.detail or name
     if result.remedy is not None:
         return DoctorFinding(check, CheckState.RED, detail, result.remedy)
+    if declaration.is_addressed and channel in CHANNELS_WITHOUT_ADDRESS and own.posts is None:
+        return DoctorFinding(check, CheckState.RED, f"{detail}; nowhere to post", f"set POSTS of {name}")
     if trial is not None:
         detail = f"{detail}; trial mode: {len(trial)} recipients, nobody else"
         remedy = f"for all customers: unset TACTFUL_DISPATCH__ONLY_TO and ONLY_TO of {name}"

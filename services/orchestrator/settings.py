@@ -55,6 +55,8 @@ def _check_accounts(text: SecretStr) -> SecretStr:
             raise ValueError(f"{name}: this is the name of a kind of adapter, choose another")
         if account.adapter not in ADAPTER_REGISTRY.declarations:
             raise ValueError(f"{name}: there is no adapter `{account.adapter}`: use {adapter_choices()}")
+        if ADAPTER_REGISTRY.declarations[account.adapter].confirms_by_itself:
+            raise ValueError(f"{name}: there can be one `{account.adapter}` alone, as customers ask it by its own API")
     return text
 
 
@@ -89,7 +91,7 @@ class RetentionSettings(Section):
 @cache
 def section_of(extension: AdapterDeclaration | ChannelDeclaration) -> type[BaseModel]:
     """The section of an extension: what it declares and, of an adapter that reaches people, its trial mode."""
-    if isinstance(extension, ChannelDeclaration) or extension.destination != "provider":
+    if isinstance(extension, ChannelDeclaration) or not extension.reaches_customers:
         return extension.settings
     own = extension.settings
     return create_model(
@@ -202,7 +204,7 @@ class OrchestratorSettings(ExtensionSections):
     def trial_of(self, adapter: str) -> TrialRecipients | None:
         """The only recipients that an adapter may reach; None if it is not in trial mode. Raises SettingsError."""
         kind = self.kind_of(adapter)
-        if kind is None or ADAPTER_REGISTRY.declarations[kind].destination != "provider":
+        if kind is None or not ADAPTER_REGISTRY.declarations[kind].reaches_customers:
             return None
         return parse_recipients(self.settings_of(adapter).only_to or self.dispatch.only_to)
 

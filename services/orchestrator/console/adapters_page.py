@@ -39,6 +39,7 @@ _OUTCOME_WORDS = {
 }
 _TAKEN_WORDS = {
     "provider": "has taken the message. Whether it arrives, your own mailbox or telephone says.",
+    "customer": "has the message: it is where the customer that you named gets it.",
     "inbox": "has taken the message. You find it in the sandbox inbox; nothing has left this installation.",
     "nowhere": "has thrown the message away, as it does with all: nothing is sent by it.",
 }

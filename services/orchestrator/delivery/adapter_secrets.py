@@ -1,16 +1,17 @@
 """Secrets of adapters change without a restart: files of settings are looked at every few seconds.
 
-Only secrets are taken, of adapters that are there already: keys of providers, passwords, and what proves receipts. All
-other settings are those of the start. What cannot be used is not taken: the adapter goes on with the secrets that it
-has, and a log line says why. No value of a secret is ever in a log line.
+Only secrets are taken, of adapters that are there already: keys of providers with what names them (`key_fields`),
+passwords, and what proves receipts. All other settings are those of the start. What cannot be used is not taken: the
+adapter goes on with the secrets that it has, and a log line says why. No value of a secret is ever in a log line.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from schemas.adapter_registry import ADAPTER_REGISTRY
 from services.kit.observability.logs import log
 from services.kit.observability.metrics import Registry, counter
 from services.kit.runtime.settings import (
@@ -82,7 +83,9 @@ class AdapterSecrets:
     ) -> None:
         old = self.settings_of(name)
         try:
-            secrets = _changed_secrets(old, fresh.settings_of(name))
+            kind = self._settings.kind_of(name)
+            beside = ADAPTER_REGISTRY.declarations[kind].key_fields if kind is not None else ()
+            secrets = _changed_secrets(old, fresh.settings_of(name), beside)
             if not secrets:
                 return
             names = [self._name_of(name, field) for field in secrets]
@@ -109,20 +112,22 @@ class AdapterSecrets:
         self._reloads(adapter, outcome).inc()
 
 
-def _changed_secrets(old: BaseModel, fresh: BaseModel) -> dict[str, SecretStr | None]:
-    """The fields of these settings that hold a secret, before or now, and say something else now."""
+def _changed_secrets(old: BaseModel, fresh: BaseModel, beside: Collection[str]) -> dict[str, object]:
+    """The fields of these settings that hold a secret, before or now, and say something else now; those `beside` are
+    no secrets, and belong to them.
+    """
     pairs = {field: (getattr(old, field), getattr(fresh, field)) for field in type(old).model_fields}
     return {
         field: now
         for field, (before, now) in pairs.items()
-        if before != now and (isinstance(before, SecretStr) or isinstance(now, SecretStr))
+        if before != now and (field in beside or isinstance(before, SecretStr) or isinstance(now, SecretStr))
     }
 
 
-def _with_secrets(old: BaseModel, secrets: Mapping[str, SecretStr | None], names: list[str]) -> BaseModel:
+def _with_secrets(old: BaseModel, secrets: Mapping[str, object], names: list[str]) -> BaseModel:
     """The settings with other secrets. Raises SettingsError if these do not fit the rest, or one is an empty file."""
     for name, secret in zip(names, secrets.values(), strict=True):
-        if secret is not None and not secret.get_secret_value().strip():
+        if isinstance(secret, SecretStr) and not secret.get_secret_value().strip():
             raise SettingsError(f"{name} is empty")
     values = {field: getattr(old, field) for field in type(old).model_fields}
     try:

@@ -106,7 +106,7 @@ def adapter_routes(database: Database, adapters: Adapters, settings: Orchestrato
 
     @routes.post(
         "/{name}/test",
-        summary="Send a test message to yourself, past all rules: it is no contact and is not stored",
+        summary="Send a test message to yourself, past all rules: it is no contact, and Tactful keeps no copy",
         **answers({200: AdapterTestResult}, errors.NotFound, errors.Invalid),
     )
     async def send_test(

@@ -33,6 +33,10 @@ KEPT_SECONDS: Final = 300.0
 """How much, and for how long, is kept of what many mails have in common."""
 
 
+AWAY_SECONDS: Final = 10.0
+"""For how long a host that has not answered is left alone."""
+
+
 class AttachmentRefused(Exception):
     """A file cannot be attached. Its text names the cause, without the address."""
 
@@ -61,6 +65,8 @@ class AttachmentFetcher:
         self._headers = {} if key is None else {"authorization": f"Bearer {key.get_secret_value()}"}
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._away: dict[str, float] = {}
+        """Host that has not answered -> until when it is not asked. Batches of mails do not wait for it again."""
         self.slots = asyncio.Semaphore(SLOTS)
 
     async def load(self, message: Message) -> tuple[Attachment, ...]:
@@ -92,9 +98,14 @@ class AttachmentFetcher:
         content = await self._fetch(url)
         self._kept[url] = _Kept(content, now + KEPT_SECONDS)
         self._kept.move_to_end(url)
+        asyncio.get_running_loop().call_later(KEPT_SECONDS, self._drop_old)
         while len(self._kept) > 1 and sum(len(each.content) for each in self._kept.values()) > KEPT_BYTES:
             self._kept.popitem(last=False)
         return content
+
+    def _drop_old(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._kept = OrderedDict((url, kept) for url, kept in self._kept.items() if now < kept.until)
 
     async def _fetch(self, url: str) -> bytes:
         try:
@@ -104,6 +115,8 @@ class AttachmentFetcher:
             raise AttachmentRefused("rejected", "attachment_address") from None
         if host not in self._hosts:
             raise AttachmentRefused("rejected", "attachment_host_not_allowed")
+        if self._away.get(host, 0.0) > asyncio.get_running_loop().time():
+            raise AttachmentRefused("retry", "attachment_host_away")
         session = self._session(plain=url.startswith("http:"))
         try:
             async with asyncio.timeout(self._timeout):
@@ -117,6 +130,7 @@ class AttachmentFetcher:
                             raise AttachmentRefused("rejected", "attachment_too_large")
                     return bytes(content)
         except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
+            self._away[host] = asyncio.get_running_loop().time() + AWAY_SECONDS
             raise AttachmentRefused("retry", f"attachment_{type(error).__name__}") from error
 
     def _session(self, *, plain: bool) -> aiohttp.ClientSession:

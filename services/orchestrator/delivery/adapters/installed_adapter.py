@@ -36,6 +36,7 @@ class InstalledAdapter:
     async def replace(self, adapter: Adapter) -> None:
         """Hand over by this adapter from now on. The former is closed when nothing is under way by it any more."""
         former, self._current = self._current, adapter
+        self.idempotent = self.idempotent and adapter.idempotent  # what was sent before may be repeated by this one
         if not self._under_way.get(former):
             await former.close()
 

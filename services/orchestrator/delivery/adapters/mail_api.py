@@ -6,6 +6,7 @@ and the result. Details hold the status and a code from the provider's documenta
 which may quote an address.
 """
 
+import asyncio
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from services.kit.http.outbound import OutboundRefused
 from services.kit.runtime.settings import SettingsError
 from services.orchestrator.delivery.adapters.attachment_fetcher import (
     ATTACHMENTS_FIELD,
+    SLOTS,
     AttachmentFetcher,
     AttachmentRefused,
 )
@@ -30,6 +32,7 @@ from services.orchestrator.delivery.adapters.provider_http import (
     ProviderAnswer,
     ProviderClient,
     parse_retry_after,
+    send_each,
 )
 from services.orchestrator.delivery.channels.email.attachments import Attachment
 from services.orchestrator.delivery.channels.email.mail import Mail, compose_mail
@@ -135,23 +138,30 @@ class MailApiAdapter:
         self._attachments = AttachmentFetcher(context)
 
     async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
-        """One request a message."""
-        return await self._provider.send_each(messages, lambda message: self._send(message, first_byte))
+        """One request a message. Mails that wait for their files take no request slot from the others."""
+        plain = [message for message in messages if ATTACHMENTS_FIELD not in message.content]
+        with_files = [message for message in messages if ATTACHMENTS_FIELD in message.content]
+        batches = await asyncio.gather(
+            self._provider.send_each(plain, lambda message: self._send_mail(message, first_byte, ())),
+            send_each(
+                with_files, lambda message: self._send_with_files(message, first_byte), self._attachments.slots, SLOTS
+            ),
+        )
+        results = {result.message_id: result for batch in batches for result in batch}
+        return [results[message.id] for message in messages]
 
     async def close(self) -> None:
         """Closes all connections."""
         await self._provider.close()
         await self._attachments.close()
 
-    async def _send(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
-        if ATTACHMENTS_FIELD not in message.content:
-            return await self._send_mail(message, first_byte, ())
-        async with self._attachments.slots:
-            try:
-                files = await self._attachments.load(message)
-            except AttachmentRefused as refused:
-                return refused.result(message.id)
-            return await self._send_mail(message, first_byte, files)
+    async def _send_with_files(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
+        try:
+            files = await self._attachments.load(message)
+        except AttachmentRefused as refused:
+            return refused.result(message.id)
+        [result] = await self._provider.send_each([message], lambda each: self._send_mail(each, first_byte, files))
+        return result
 
     async def _send_mail(
         self, message: Message, first_byte: FirstByteGuard, files: tuple[Attachment, ...]

@@ -37,6 +37,7 @@ DECLARATION: Final = AdapterDeclaration(
     summary="",
     channels=frozenset({"push"}),
     settings=ApnsSettings,
+    key_fields=frozenset({"key_id", "team_id"}),
     sample=(
         "The adapter apns (docs/adapters/apns.md): the content of a .p8 key, best as a file of this name in",
         "TACTFUL_SECRETS_DIR, its id, the team's id, and the bundle id of the app. Builds for development get their",

@@ -119,7 +119,8 @@ async def find_messages(tx: Tx, customer: str, ids: Collection[str]) -> Sequence
 async def find_unread(tx: Tx, customer: str, until: int | None) -> Sequence[Row[Any]]:
     """The unread messages of a customer up to this position."""
     return await tx.rows(
-        f"SELECT {_COLUMNS} FROM app_message WHERE customer = :customer AND position <= :until AND read_at IS NULL",
+        f"SELECT {_COLUMNS} FROM app_message WHERE customer = :customer AND position <= :until "
+        "AND read_at IS NULL AND archived_at IS NULL",
         customer=customer,
         until=2**62 if until is None else until,
     )

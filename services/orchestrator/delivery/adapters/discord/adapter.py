@@ -35,9 +35,10 @@ MAX_NONCE: Final = 25
 BAN_SECONDS: Final = 3600.0
 _CHANNEL: Final = re.compile(r"[0-9]{17,20}")
 _ERRORS: Final[Mapping[str, tuple[Any, ...]]] = {
-    **dict.fromkeys(("10003", "10013", "10015", "50007", "50027", "50278"), ("rejected", "address")),
+    **dict.fromkeys(("10003", "10013", "10015", "50007", "50278"), ("rejected", "address")),
     **dict.fromkeys(("40001", "40333", "50014"), ("retry", "account")),
     **dict.fromkeys(("50001", "50013"), ("rejected",)),  # the bot lacks rights in this channel alone
+    "50027": ("rejected",),  # the token of this one webhook is wrong: the settings can be mended
     **dict.fromkeys(("40005", "50006", "50035"), ("rejected", "content")),
     **dict.fromkeys(("20016", "20028", "40003"), ("retry", "throttle")),
 }
@@ -78,6 +79,8 @@ def create_adapter(context: AdapterContext) -> ChatApiAdapter:
     webhooks = read_webhooks(settings.webhooks)
     if settings.key is None and not webhooks:
         raise SettingsError("TACTFUL_DISCORD__KEY or TACTFUL_DISCORD__WEBHOOKS must be set")
+    if settings.posts is not None and not settings.posts.isdigit() and settings.posts not in webhooks:
+        raise SettingsError(f"TACTFUL_DISCORD__POSTS: there is no webhook `{settings.posts}`")
     key = None if settings.key is None else require_setting(settings, "discord", "key")
     api = ChatApi(
         id="discord",

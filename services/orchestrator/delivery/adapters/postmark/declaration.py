@@ -31,6 +31,7 @@ DECLARATION: Final = AdapterDeclaration(
     channels=frozenset({"email"}),
     sends_mail=True,
     settings=PostmarkSettings,
+    key_fields=frozenset({"receipt_user"}),
     sample=(
         "The adapter postmark (docs/adapters/postmark.md): the API token of a server, and two of its message streams:",
         "MARKETING_STREAM for mails of the class marketing, STREAM for all others. For receipts: the user and the",

@@ -75,6 +75,7 @@ DECLARATION: Final = AdapterDeclaration(
     channels=frozenset({"email"}),
     sends_mail=True,
     settings=SesSettings,
+    key_fields=frozenset({"access_key_id"}),
     sample=(
         "The adapter ses (docs/adapters/ses.md): the region, an access key (ACCESS_KEY_ID, its secret as KEY, and a",
         "SESSION_TOKEN if it is temporary), and a configuration set. For receipts: the ARN of the SNS topic. URL only",

@@ -87,7 +87,8 @@ class SmtpAdapter:
         mail. The same for one whose mails are past their deadline, because each of these costs a connection.
         """
         results: dict[int, HandoverResult] = {}
-        waiting = deque(enumerate(messages))
+        # What needs no file goes first: it does not wait for the files of others.
+        waiting = deque(sorted(enumerate(messages), key=lambda item: ATTACHMENTS_FIELD in item[1].content))
         failure: Exception | None = None
 
         async def send_next() -> None:
@@ -121,12 +122,18 @@ class SmtpAdapter:
             await self._attachments.close()
 
     async def _send(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
-        files: tuple[Attachment, ...] = ()
-        if ATTACHMENTS_FIELD in message.content and self._attachments is not None:
+        if ATTACHMENTS_FIELD not in message.content or self._attachments is None:
+            return await self._send_mail(message, first_byte, ())
+        async with self._attachments.slots:
             try:
                 files = await self._attachments.load(message)
             except AttachmentRefused as refused:
                 return refused.result(message.id)
+            return await self._send_mail(message, first_byte, files)
+
+    async def _send_mail(
+        self, message: Message, first_byte: FirstByteGuard, files: tuple[Attachment, ...]
+    ) -> HandoverResult:
         try:
             envelope = create_envelope(
                 message, self._mail, self._return_path, self._clock.now(), self._bounce_secret, files

@@ -30,10 +30,13 @@ MAX_BYTES: Final = 28_000
 """What Teams takes of a message."""
 CONCURRENCY: Final = 4
 MEANINGS: Final = (
-    *(AnswerMeaning(status, status, None, "rejected", "address") for status in (401, 403, 404, 410)),
+    *(AnswerMeaning(status, status, None, "rejected") for status in (401, 403)),
+    *(AnswerMeaning(status, status, None, "rejected", "address") for status in (404, 410)),
     *COMMON_MEANINGS,
 )
-"""A signature that does not fit, and a workflow that is switched off or deleted, concern this one workflow."""
+"""A workflow that is switched off or deleted is a dead place. A signature that does not fit can be mended in the
+settings, so nothing is held against the place; nor is the account wrong, as others have signatures of their own.
+"""
 
 
 def create_adapter(context: AdapterContext) -> ChatApiAdapter:

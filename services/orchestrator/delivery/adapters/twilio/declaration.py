@@ -82,6 +82,7 @@ DECLARATION: Final = AdapterDeclaration(
     summary="",
     channels=frozenset({"sms", "whatsapp"}),
     settings=TwilioSettings,
+    key_fields=frozenset({"account_sid", "key_sid"}),
     sample=(
         "The adapter twilio (docs/adapters/twilio.md): the account, its auth token as KEY (or an API key: KEY_SID, its",
         "secret as KEY, and AUTH_TOKEN for the receipts), a sender or a messaging service or both, and the public",

@@ -32,6 +32,7 @@ DECLARATION: Final = AdapterDeclaration(
     summary="",
     channels=frozenset({"sms"}),
     settings=VonageSettings,
+    key_fields=frozenset({"key_id"}),
     sample=(
         "The adapter vonage (docs/adapters/vonage.md): the API key as KEY_ID, its secret as KEY, and a sender. For",
         "receipts: the signature secret of the account, and the public https://HOST/v1/receipts/vonage of this",

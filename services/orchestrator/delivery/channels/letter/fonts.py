@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from fontTools.ttLib import TTFont
 
+from services.orchestrator.delivery.channels.content_checks import has_control_character
 from services.template import RenderError
 
 FOLDER: Final = Path(__file__).parent / "fonts"
@@ -42,6 +43,8 @@ def printable(field: str, text: str) -> str:
     a character that the fonts lack, or whose script is written from right to left or joins its letters.
     """
     composed = unicodedata.normalize("NFC", text).translate(_INVISIBLE)
+    if has_control_character(composed, allowed="\n\r\t"):
+        raise RenderError("control_character", f"{field} holds a control character", field=field)
     if composed.isascii():
         return composed
     for character in composed:

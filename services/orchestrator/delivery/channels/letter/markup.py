@@ -122,7 +122,7 @@ def _read_node(field: str, node: LexborNode, bold: bool = False, depth: int = 0)
 
 def _first_number(node: LexborNode) -> int:
     given = (node.attributes.get("start") or "1") if node.tag == "ol" else "1"
-    return int(given) if given.isascii() and given.isdecimal() and int(given[:9]) <= _MAX_START else 1
+    return int(given) if given.isascii() and given.isdecimal() and len(given) <= 9 and int(given) <= _MAX_START else 1
 
 
 def _join(pieces: Iterator[Run | _Beginning | None]) -> Iterator[Block]:

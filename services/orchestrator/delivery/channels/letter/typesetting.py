@@ -82,11 +82,14 @@ def _set_letterhead(sheet: LetterFormat, content: Mapping[str, str]) -> Iterator
             raise RenderError("too_long", "sender does not fit above the window", field="sender")
         yield PlacedText(sheet.text.left, y, line, size, number == 0)
     if lines and sheet.return_line is not None:
-        line = " \u00b7 ".join(lines)
-        fitting = _fitting_size(line, RETURN_SIZES, sheet.address.right - sheet.address.left)
-        if fitting is None:
-            raise RenderError("too_long", "sender does not fit into the line above the address", field="sender")
-        yield PlacedText(sheet.address.left, sheet.return_line, line, fitting)
+        # All of it, or as many of the last lines as fit, which say where the letter goes back to.
+        for first in range(len(lines)):
+            line = " \u00b7 ".join(lines[first:])
+            fitting = _fitting_size(line, RETURN_SIZES, sheet.address.right - sheet.address.left)
+            if fitting is not None:
+                yield PlacedText(sheet.address.left, sheet.return_line, line, fitting)
+                return
+        raise RenderError("too_long", "sender does not fit into the line above the address", field="sender")
 
 
 def _set_reference(sheet: LetterFormat, content: Mapping[str, str]) -> Iterator[PlacedText]:
