@@ -33,10 +33,17 @@ def _param(id: str) -> Any:
 @pytest.fixture(params=[_param(id) for id in ADAPTER_REGISTRY.declarations])
 async def adapter(request: Any) -> AsyncIterator[Adapter]:
     """Each adapter that is found, built by the function `adapter_under_contract` of its own test module."""
-    tests = importlib.import_module(f"tests.orchestrator.delivery.adapters.test_{request.param}")
-    async with tests.adapter_under_contract() as made:
+    async with _find_tests(request.param).adapter_under_contract() as made:
         yield made
         await made.close()
+
+
+def _find_tests(id: str) -> Any:
+    """The test module of an adapter; of one outside the source tree, the module `under_contract` of its package."""
+    try:
+        return importlib.import_module(f"tests.orchestrator.delivery.adapters.test_{id}")
+    except ModuleNotFoundError:
+        return ADAPTER_REGISTRY.load_module(id, "under_contract")
 
 
 def message_for(adapter: Adapter, id: str, number: int = 0) -> Message:
@@ -46,7 +53,7 @@ def message_for(adapter: Adapter, id: str, number: int = 0) -> Message:
     served = [channel for channel in CHANNELS if ADAPTER_REGISTRY.declarations[adapter.name].serves(channel)]
     channel = CHANNELS_BY_ID[served[number % len(served)]]
     content = channel.render(channel.compile_templates(channel.sample_content), VALUES, True)
-    tests = importlib.import_module(f"tests.orchestrator.delivery.adapters.test_{adapter.name}")
+    tests = _find_tests(adapter.name)
     address = getattr(tests, "ADDRESSES", {}).get(channel.id, channel.sample_address)
     return message(id, channel=channel.id, to=canonical_address(channel.id, address, None), content=content)
 

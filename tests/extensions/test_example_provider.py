@@ -8,13 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 REGISTER = ["-p", "tests.extensions.register", "-p", "no:cacheprovider"]
-IN_CONTRACT = ["-p", "tests.extensions.pager_in_contract", "-k", "pager"]
+IN_CONTRACT = ["-k", "pager or print_shop", "tests/contracts/test_adapters.py"]
 
 
 @pytest.mark.wired
-@pytest.mark.parametrize(
-    "tests", [["tests/extensions/texts_by_pager.py"], [*IN_CONTRACT, "tests/contracts/test_adapters.py"]]
-)
+@pytest.mark.parametrize("tests", [["tests/extensions/texts_by_pager.py"], IN_CONTRACT])
 def test_the_example_adapter_of_a_provider_works(tests: list[str]) -> None:
     command = [sys.executable, "-m", "pytest", *REGISTER, *tests]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -24,7 +24,6 @@ from services.deployment_settings import DeploymentSettings
 from services.development.generated_files import generated_parts
 from services.kit.errors import Malformed
 from services.kit.runtime.settings import SettingsError, load_settings
-from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.adapters.text_api import OUTCOMES
 from tactful.doctor_checks import CheckState, check_adapter
 from tests.extensions.adapters.pager.adapter import MEANINGS
@@ -41,7 +40,6 @@ from tests.support.mail_api_fake import (
     adapter_module,
     answering,
     context,
-    contract_adapter,
     serving,
 )
 from tests.support.mail_api_fake import send as send_to_fake
@@ -69,13 +67,6 @@ ACCOUNT = ProviderAccount(
     required=frozenset({"to", "body", "ref"}),
     accepts=lambda: web.json_response({"page": "p-77"}, status=202),
 )
-
-
-@asynccontextmanager
-async def adapter_under_contract() -> AsyncIterator[Adapter]:
-    """For tests/contracts/test_adapters.py, by `pager_in_contract`."""
-    async with contract_adapter(ACCOUNT) as adapter:
-        yield adapter
 
 
 # --- requests and answers ---

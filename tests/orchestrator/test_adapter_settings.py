@@ -130,3 +130,9 @@ def test_secrets_of_accounts_are_never_shown() -> None:
     shown = {item.name: item.value for item in list_setting_origins(settings)}
     assert shown["TACTFUL_ACCOUNTS"] == "********"
     assert "whsec_MfKQ9r8GKYqrTwjU" not in repr(settings)
+
+
+def test_there_is_one_inbox_alone() -> None:
+    """Customers ask for it at one address, with tokens of one secret."""
+    with pytest.raises(SettingsError, match="there can be one `app_inbox` alone"):
+        load_settings(OrchestratorSettings, accounts='{"second": {"adapter": "app_inbox"}}')

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.adapter_registry import ADAPTER_REGISTRY
 from services.kit.runtime.settings import SettingsError, load_settings
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.trial_recipients import parse_recipients
@@ -101,6 +102,21 @@ def test_an_account_with_a_list_that_cannot_be_read_has_none_of_its_messages_sen
     accounts = json.dumps({"b": {"adapter": "webhook", "url": "https://example.com", "only_to": "*@"}})
     with pytest.raises(SettingsError, match="TACTFUL_ACCOUNTS: b/only_to"):
         load_settings(OrchestratorSettings, accounts=accounts).trial_of("b")
+
+
+def test_every_adapter_that_reaches_somebody_has_trial_mode_one_without_a_provider_as_well() -> None:
+    settings = load_settings(OrchestratorSettings, dispatch={"only_to": "c-1"}, app_inbox={"only_to": "c-2"})
+    for name, declaration in ADAPTER_REGISTRY.declarations.items():
+        assert (settings.trial_of(name) is not None) is declaration.reaches_customers
+    mine = settings.trial_of("app_inbox")
+    assert mine is not None and mine.others == {"c-2"}
+
+
+def test_a_post_that_everybody_may_read_is_not_let_out_by_the_customer_who_caused_it() -> None:
+    post = message(channel="social", to="community", customer="c-1")
+    for text, is_allowed in (("c-1, community", False), ("c-2, social", True)):
+        listed = parse_recipients(text)
+        assert listed is not None and listed.allow(post) is is_allowed
 
 
 def test_adapters_that_reach_nobody_have_no_trial_mode() -> None:

@@ -1,9 +1,13 @@
 """`tactful adapters`."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from schemas.adapter_registry import Destination
+from services.orchestrator.console.adapters_page import TAKEN_WORDS as PAGE_WORDS
+from tactful.adapters_command import TAKEN_WORDS
 from tests.support.command_line import RunningProduct, product
 from tests.support.webhook_receiver import SECRET
 
@@ -54,3 +58,7 @@ def test_a_test_that_cannot_be_sent_says_how_to_mend_it(tactful: RunningProduct)
     assert "email, sms, push, in_app" in done.err
     missing = tactful.run("adapters", "test", "pigeon", "--to", "me@example.com")
     assert missing.code == 3
+
+
+def test_whatever_an_adapter_does_with_a_test_message_has_words() -> None:
+    assert TAKEN_WORDS.keys() == PAGE_WORDS.keys() == set(get_args(Destination))

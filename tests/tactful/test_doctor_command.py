@@ -165,3 +165,11 @@ def test_an_adapter_whose_receipts_are_not_set_up_is_amber_and_says_what_to_set(
     assert found["send email"]["state"] == found["send sms"]["state"] == "amber"
     assert found["send email"]["mend"] == "set TACTFUL_SENDGRID__VERIFICATION_KEY (docs/receipts.md)"
     assert found["send sms"]["mend"] == "set in TACTFUL_ACCOUNTS, for `second`, signature_secret (docs/receipts.md)"
+
+
+def test_a_channel_of_posts_whose_adapter_has_nowhere_to_post_is_red(nothing: dict[str, str]) -> None:
+    given = {**nothing, "TACTFUL_ADAPTERS__SOCIAL": "telegram", "TACTFUL_TELEGRAM__KEY": f"12345678:{'a' * 35}"}
+    [found] = [each for each in run("doctor", "-o", "json", given=given).data if each["check"] == "send social"]
+    assert (found["state"], found["mend"]) == ("red", "set POSTS of telegram")
+    named = {**given, "TACTFUL_TELEGRAM__POSTS": "@shop_news"}
+    assert states(run("doctor", "-o", "json", given=named))["send social"] == "green"

@@ -37,7 +37,7 @@ _OUTCOME_WORDS = {
     "retry": "did not take the message now.",
     "unknown": "did not answer; nobody knows whether the message arrives.",
 }
-_TAKEN_WORDS = {
+TAKEN_WORDS = {
     "provider": "has taken the message. Whether it arrives, your own mailbox or telephone says.",
     "customer": "has the message: it is where the customer that you named gets it.",
     "inbox": "has taken the message. You find it in the sandbox inbox; nothing has left this installation.",
@@ -101,7 +101,7 @@ def _words_for(tested: AdapterTestOutcome) -> str:
     if tested.result.fault == "trial":
         return _TRIAL_WORDS
     if tested.result.outcome == "accepted":
-        return _TAKEN_WORDS[tested.destination]
+        return TAKEN_WORDS[tested.destination]
     return _OUTCOME_WORDS[tested.result.outcome]
 
 

@@ -215,6 +215,20 @@ async def test_an_account_in_a_file_changes_as_well(tmp_path: Path, monkeypatch:
         assert running.secrets.settings_of("webhook2").secret.get_secret_value() == SECOND
 
 
+async def test_the_id_of_a_key_is_taken_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = ("AKIAFIRST00000000001", "f" * 40), ("AKIASECOND0000000002", "s" * 40)
+    (tmp_path / "secrets").mkdir()
+    async with started(tmp_path, monkeypatch, **{KEY: FIRST}) as running:
+        for id, secret in (first, second):
+            running.write("TACTFUL_SES__ACCESS_KEY_ID", id)
+            running.write("TACTFUL_SES__KEY", secret)
+            running.write("TACTFUL_SES__REGION", "eu-west-1")
+            await running.look()
+            taken = running.secrets.settings_of("ses")
+            assert (taken.access_key_id, taken.key.get_secret_value()) == (id, secret)
+        assert taken.region != "eu-west-1"  # is of the start
+
+
 async def test_a_secret_in_the_toml_file_changes_and_the_environment_wins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

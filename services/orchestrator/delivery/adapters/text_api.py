@@ -68,7 +68,7 @@ class TextRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextApi(AnswerReading):
-    """One provider, which does not recognise a message that it already has."""
+    """One provider."""
 
     id: str
     """The adapter's id."""
@@ -78,16 +78,16 @@ class TextApi(AnswerReading):
     """Raises UnsendableText, and another ValueError for a text that UTF-8 cannot encode."""
     concurrency: int = 32
     """Requests at a time."""
+    idempotent: bool = False
+    """Whether the provider takes a message id once, however often it is sent."""
 
 
 class TextApiAdapter:
     """Hands text messages over to one provider."""
 
-    idempotent = False
-
     def __init__(self, api: TextApi, context: AdapterContext) -> None:
         """Raises ValueError and OutboundRefused for a URL that must not be called."""
-        self.name = api.id
+        self.name, self.idempotent = api.id, api.idempotent
         limits = HttpLimits(context.timeout, concurrency=api.concurrency)
         self._provider = ProviderClient(context.settings.url.rstrip("/"), context.outbound, limits)
         self._api, self._clock = api, context.clock

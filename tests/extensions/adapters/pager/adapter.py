@@ -9,12 +9,16 @@ from typing import Final
 import msgspec
 
 from schemas.message import Message
-from services.kit.http.outbound import OutboundRefused
-from services.kit.runtime.settings import SettingsError
 from services.orchestrator.delivery.adapters.definition import AdapterContext
 from services.orchestrator.delivery.adapters.mail_api import COMMON_MEANINGS, find_text
 from services.orchestrator.delivery.adapters.mail_api_settings import require_setting
-from services.orchestrator.delivery.adapters.text_api import TextApi, TextApiAdapter, TextRequest, meanings_of
+from services.orchestrator.delivery.adapters.text_api import (
+    TextApi,
+    TextApiAdapter,
+    TextRequest,
+    create_text_api_adapter,
+    meanings_of,
+)
 from tests.extensions.adapters.pager.error_codes import ERROR_CODES
 
 MEANINGS: Final = (*meanings_of(ERROR_CODES), *COMMON_MEANINGS)
@@ -23,13 +27,7 @@ that is common.
 """
 
 
-class PagerAdapter(TextApiAdapter):
-    """Unlike the providers that TextApiAdapter is made for, this one recognises a message that it already has."""
-
-    idempotent = True
-
-
-def create_adapter(context: AdapterContext) -> PagerAdapter:
+def create_adapter(context: AdapterContext) -> TextApiAdapter:
     """The adapter for the declared settings. Raises SettingsError if one is missing or unusable."""
     api = TextApi(
         id="pager",
@@ -38,11 +36,9 @@ def create_adapter(context: AdapterContext) -> PagerAdapter:
         meanings=MEANINGS,
         read_code=lambda body: find_text(body, "error"),
         read_provider_id=lambda body, headers: find_text(body, "page"),
+        idempotent=True,
     )
-    try:
-        return PagerAdapter(api, context)
-    except (ValueError, OutboundRefused) as error:
-        raise SettingsError(f"TACTFUL_PAGER__URL: {error}") from None
+    return create_text_api_adapter(api, context)
 
 
 def _build_page(message: Message) -> TextRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import email
 import json
@@ -15,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from services.kit.http.outbound import OutboundGuard
+from services.orchestrator.delivery.adapters import attachment_fetcher
 from services.orchestrator.delivery.adapters.attachment_fetcher import AttachmentFetcher, AttachmentRefused
 from services.orchestrator.delivery.adapters.definition import AdapterContext
 from services.orchestrator.delivery.channels.email.attachments import MAX_FILE, Attachment
@@ -54,12 +56,16 @@ class FileHost:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
+        self.held = asyncio.Event()
         self.url = ""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.asked.append((request.path, request.headers.get("authorization")))
         match request.path:
             case "/terms.pdf" | "/copy.pdf":
+                return web.Response(body=PDF)
+            case "/held.pdf":
+                await self.held.wait()
                 return web.Response(body=PDF)
             case "/wrong.pdf":
                 return web.Response(body=b"MZ\x90")
@@ -155,6 +161,28 @@ async def test_a_host_that_is_away_is_waited_for() -> None:
     assert caught.value.outcome == "retry"
 
 
+async def test_a_host_that_does_not_answer_is_left_alone_for_a_while() -> None:
+    fetcher, port = AttachmentFetcher(files_context()), free_port()
+    mail = message(content={"attachments": f"http://127.0.0.1:{port}/terms.pdf"})
+    with pytest.raises(AttachmentRefused, match="attachment_ClientConnectorError"):
+        await fetcher.load(mail)
+    with pytest.raises(AttachmentRefused, match="attachment_host_away") as caught:
+        await fetcher.load(mail)
+    assert caught.value.outcome == "retry"
+    await fetcher.close()
+
+
+async def test_files_are_forgotten_after_their_time_also_when_no_mail_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attachment_fetcher, "KEPT_SECONDS", 0.05)
+    async with file_host() as host:
+        fetcher = AttachmentFetcher(files_context())
+        await fetcher.load(message(content={"attachments": f"{host.url}/terms.pdf"}))
+        assert fetcher._kept
+        await asyncio.sleep(0.2)
+        assert not fetcher._kept
+        await fetcher.close()
+
+
 # --- what adapters make of them ---
 
 
@@ -210,6 +238,43 @@ async def test_the_lab_takes_mails_with_files_as_the_providers_do(tmp_path: Path
     async with file_host() as host, local_lab(tmp_path) as lab, lab_adapter(lab, provider, mail=FILES) as adapter:
         result = await hand_over_to_lab(adapter, content={**CONTENT, "attachments": f"{host.url}/terms.pdf"})
     assert result.outcome == "accepted", result
+
+
+@pytest.mark.parametrize("account", [each[0] for each in SHAPES], ids=lambda each: each.id)
+async def test_mails_without_files_do_not_wait_for_the_files_of_others(account: ProviderAccount) -> None:
+    fake = MailApiFake(account)
+    async with file_host() as host, serving(fake) as url:
+        adapter = adapter_module(account).create_adapter(context(account, url, FILES))
+        held = [
+            message(f"msg_{number}", content={**CONTENT, "attachments": f"{host.url}/held.pdf?{number}"})
+            for number in range(64)
+        ]
+        sending = asyncio.create_task(adapter.send_batch([*held, message("msg_plain")], RecordingFirstByteGuard()))
+        async with asyncio.timeout(5):
+            while not fake.bodies:
+                await asyncio.sleep(0.01)
+        assert not sending.done()
+        host.held.set()
+        results = await sending
+        await adapter.close()
+    assert [each.message_id for each in results] == [*(f"msg_{number}" for number in range(64)), "msg_plain"]
+    assert {each.outcome for each in results} == {"accepted"} and len(fake.bodies) == 65
+
+
+async def test_mails_without_files_do_not_wait_for_the_files_of_others_on_smtp() -> None:
+    async with file_host() as host, mail_server() as (server, port):
+        smtp = adapter_to(port, connections=2, mail=FILES, attachments=AttachmentFetcher(files_context()))
+        held = [
+            message(f"msg_{number}", content={**CONTENT, "attachments": f"{host.url}/held.pdf?{number}"})
+            for number in range(8)
+        ]
+        sending = asyncio.create_task(smtp.send_batch([*held, message("msg_plain")], RecordingFirstByteGuard()))
+        async with asyncio.timeout(5):
+            while not server.accepted:
+                await asyncio.sleep(0.01)
+        host.held.set()
+        assert {each.outcome for each in await sending} == {"accepted"}
+        await smtp.close()
 
 
 @pytest.mark.parametrize("account", [each[0] for each in SHAPES] + [test_mailgun.ACCOUNT], ids=lambda each: each.id)

@@ -166,11 +166,17 @@ async def test_discord_says_in_body_and_header_how_long_to_wait(
     assert (result.outcome, result.fault, result.retry_after) == ("retry", "throttle", wait)
 
 
-@pytest.mark.parametrize("code", [10003, 10013, 10015, 50007, 50027])
+@pytest.mark.parametrize("code", [10003, 10013, 10015, 50007])
 async def test_a_deleted_place_is_a_dead_address_but_not_of_a_post(code: int) -> None:
     assert (await send(answering(404, refusal(code))))[0].fault == "address"
     post, _ = await send(answering(404, refusal(code)), channel="social", to="community")
     assert (post.outcome, post.fault) == ("rejected", None)
+
+
+@pytest.mark.parametrize("code", [50001, 50013, 50027])
+async def test_what_can_be_mended_in_the_settings_is_held_against_no_address(code: int) -> None:
+    refused, _ = await send(answering(403, refusal(code)))
+    assert (refused.outcome, refused.fault) == ("rejected", None)
 
 
 @pytest.mark.parametrize(

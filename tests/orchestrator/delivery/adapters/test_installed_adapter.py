@@ -101,3 +101,12 @@ async def test_what_is_under_way_ends_by_the_adapter_that_began_it() -> None:
     assert (former.closed, former.taken, following.closed) == (1, ["m-1"], 0)
     await installed.replace(Provider())
     assert (former.closed, following.closed) == (1, 1)
+
+
+async def test_once_an_adapter_may_double_nothing_is_repeated_that_it_might_have_sent() -> None:
+    installed, webhooks = InstalledAdapter(Provider(), None), Provider()
+    webhooks.idempotent = False
+    await installed.replace(webhooks)
+    assert not installed.idempotent
+    await installed.replace(Provider())
+    assert not installed.idempotent

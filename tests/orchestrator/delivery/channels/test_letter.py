@@ -101,6 +101,8 @@ def test_letters_are_composed_and_invisible_characters_are_left_out() -> None:
         ('<p><a href="https://example.org">x</a></p>', "unsupported_element"),
         ("<p> </p>", "empty"),
         ("<p>a\x00</p>", "control_character"),
+        ("<p>a&#1;</p>", "control_character"),
+        ("<p>a&#127;</p>", "control_character"),
     ],
 )
 def test_what_cannot_be_printed_is_not_rendered(html: str, code: str) -> None:
@@ -216,6 +218,18 @@ def test_a_save_warns_of_values_that_make_it_too_long() -> None:
     [found] = LETTER.validate_content(content, False)
     assert (found.pointer, found.code, found.severity.value) == ("/html", "may_fail", "warning")
     assert "makes too many pages" in found.detail and "truncate" in str(found.suggestion)
+
+
+def test_a_list_may_begin_with_any_number_and_one_that_is_none_begins_with_the_first() -> None:
+    for start, marker in (("7", "7."), ("0" * 5_000 + "7", "1."), ("x", "1."), ("-3", "1.")):
+        [page] = texts(render(f'<ol start="{start}"><li>Item</li></ol>'))
+        assert marker in [each.text for each in page]
+
+
+def test_a_sender_that_is_too_long_for_the_line_above_the_address_is_shown_there_by_its_last_lines() -> None:
+    lines = ["Gesellschaft fuer lange Namen und noch laengere Briefe mbH", "Lange Strasse 123, 12345 Musterstadt"]
+    [page] = texts(render(sender=dict(zip(("legal_name", "postal_address"), lines, strict=True))))
+    assert [each.text for each in page if "Musterstadt" in each.text] == [lines[1], lines[1]]
 
 
 @pytest.mark.parametrize("sender", ["Zeile\n" * 9, "Ein sehr langer Name einer sehr alten Gesellschaft " * 3])
