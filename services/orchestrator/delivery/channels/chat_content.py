@@ -2,7 +2,7 @@
 
 A chat message has a text and, where the content says so, a title, facts (pairs of a label and a value), one or two
 buttons with links, a severity and an image. It is plain text: adapters write it in the form of their program, so that
-no value of an event becomes markup, a mention or a link there.
+no value of an event becomes markup there. Web addresses become links, and Telegram finds mentions by itself.
 
 The facts are one JSON object of texts, label to value. Each value is a template of its own, compiled after the JSON has
 been read. Optional parts that render to nothing are left out.

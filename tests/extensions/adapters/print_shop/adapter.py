@@ -32,6 +32,8 @@ class PrintShopAdapter:
             return past_deadline_result(message.id)
         try:
             (self._folder / f"{message.id}.txt").write_text(f"{message.to}\n\n{message.content['text']}\n", "utf-8")
+        except (KeyError, UnicodeError):
+            return HandoverResult(message.id, "rejected", detail="unprintable", fault="content")
         except OSError as error:
             return HandoverResult(message.id, "retry", detail=type(error).__name__)
         finally:
