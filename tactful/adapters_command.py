@@ -83,7 +83,7 @@ def _with_trial(state: str, adapter: Mapping[str, Any]) -> str:
 
 
 def _route_words(route: Mapping[str, Any]) -> str:
-    conditions = [*route["classes"], *route["topics"], *route["countries"]]
+    conditions = [*route["classes"], *route["topics"], *route["countries"], *route["addresses"]]
     share = "stands by" if not route["weight"] else "" if route["weight"] == 1 else f"weight {route['weight']}"
     words = ", ".join(filter(None, [share, *conditions]))
     return f"{route['channel']} ({words})" if words else str(route["channel"])

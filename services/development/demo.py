@@ -18,7 +18,7 @@ from schemas.documents import load_document
 from schemas.fields import Document
 from schemas.times import format_instant
 from services.development.all_services import EmbeddedTactful
-from services.development.demo_outcomes import DemoOutcomes
+from services.development.demo_outcomes import DemoOutcomes, takes_receipts
 from services.development.imaginary_shop import ShopEvent, ShopEventGenerator, generate_customers
 from services.kit.errors import Conflict
 from services.kit.http.auth import Principal, requires
@@ -80,8 +80,12 @@ class DemoShop:
             if not isinstance(self._embedded.clock, ManualClock):
                 others = [each for each in customers if each not in CUSTOMERS_WITHOUT_EVENTS]
                 events = self._send_events_forever(others, with_opening_events=is_new)
-                outcomes = DemoOutcomes(self._embedded, self._client, CUSTOMERS_WITHOUT_EVENTS)
-                self._tasks = [asyncio.create_task(events), asyncio.create_task(outcomes.run())]
+                self._tasks = [asyncio.create_task(events)]
+                if takes_receipts(self._embedded):
+                    outcomes = DemoOutcomes(self._embedded, self._client, CUSTOMERS_WITHOUT_EVENTS)
+                    self._tasks.append(asyncio.create_task(outcomes.run()))
+                else:
+                    log("demo_without_outcomes", level="warning", setting="TACTFUL_SANDBOX__SECRET")
 
     async def stop(self) -> None:
         """Stop the events; the data stays."""

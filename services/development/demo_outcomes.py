@@ -12,6 +12,7 @@ import httpx
 
 from schemas.times import SECOND, parse_instant
 from services.development.all_services import EmbeddedTactful
+from services.development.dev_settings import sandbox_secret
 from services.kit.http.paging import encode_cursor
 from services.kit.observability.logs import log_error
 from services.lab.lab_provider import Submission
@@ -30,6 +31,12 @@ SHARES: Final[Mapping[str, Mapping[str, float]]] = {
     "push": {"open": 0.25, "fail": 0.03, "silent": 0.3},
 }
 """Channel -> shares of its messages by what becomes of them (`FATES` of the lab). The rest is delivered."""
+
+
+def takes_receipts(embedded: EmbeddedTactful) -> bool:
+    """Whether the sandbox takes what the lab signs. Who has set another secret plays the customers."""
+    secret = embedded.settings.settings_of("sandbox").secret
+    return secret is not None and secret.get_secret_value() == sandbox_secret(embedded.lab_keys)
 
 
 class DemoOutcomes:

@@ -214,8 +214,10 @@ class Previewer:
             to = None if address is None else address.canonical_form
             if content is not None:
                 try:
-                    content = item["content"] = self._completer.complete(channel, content, cls, to)
-                    item["facts"] = CHANNELS_BY_ID[channel].measure(content)
+                    completed = self._completer.complete(channel, content, cls, to)
+                    if completed != content:
+                        content = item["content"] = completed
+                        item["facts"] = CHANNELS_BY_ID[channel].measure(content)
                 except RenderError as error:
                     content, item["error"] = None, error.to_finding().as_document()
                     item |= {"content": None, "facts": {}}

@@ -36,6 +36,8 @@ class RouteFields(TypedDict):
     classes: list[Class]
     topics: list[str]
     countries: list[str]
+    addresses: list[str]
+    """What addresses begin with, where the adapter gets these alone."""
 
 
 class FailureFields(TypedDict):
@@ -143,6 +145,7 @@ def _document(overview: AdapterOverview) -> dict[str, Any]:
                 "classes": sorted(route.classes),
                 "topics": sorted(route.topics),
                 "countries": sorted(route.countries),
+                "addresses": sorted(route.addresses),
             }
             for channel, route in overview.routes.items()
         ],

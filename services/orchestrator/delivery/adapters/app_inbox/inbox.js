@@ -40,7 +40,7 @@ const fail = () => note.textContent = w.failed
 const show = ({unread}) => {
   count.textContent = unread || ""
   button.ariaLabel = w.inbox + (unread ? `, ${unread} ${w.unread}` : "")
-  all.hidden = !unread
+  all.hidden = !unread || !list.firstChild
   note.textContent = list.firstChild ? "" : w.none
 }
 const post = (path, body) => ask(path, {method: "POST", keepalive: true, body}, {"Content-Type": "application/json"})
@@ -88,7 +88,7 @@ const take = async text => {
   show(now)
   last = id ?? last
 }
-// A hidden page holds no connection: a browser has few
+// A hidden page holds no connection
 const change = () => new Promise(done => document.addEventListener("visibilitychange", done, {once: true}))
 const listen = async () => {
   while (true) {
