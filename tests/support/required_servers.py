@@ -1,6 +1,7 @@
 """`python -m tests.support.required_servers`: prints which servers of the tests are not installed, and what is skipped.
 
-`make test` runs it first. Kafka's jars are fetched here when only they are missing, because a test has no time for it.
+`make test` runs it first. Kafka's jars, and moto in an environment of its own, are fetched here when only they are
+missing, because a test has no time for it.
 With CI=true nothing may be skipped: the exit status is 1 if a server is missing.
 """
 
@@ -29,6 +30,17 @@ def missing() -> Iterator[tuple[str, str]]:
             yield f"{program} (Debian package prometheus)", "the tests of alerts and recording rules"
 
 
+def fetch_moto() -> None:
+    """Install moto, which plays AWS, beside the project: it needs other versions of what the product needs. Raises
+    CalledProcessError.
+    """
+    if servers.moto_server() is None:
+        print("Installing moto into .tools/moto, once.", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", servers.MOTO], check=True)
+        lock = servers.ROOT / "tests/support/moto.lock"
+        subprocess.run([servers.MOTO / "bin/pip", "install", "--quiet", "--require-hashes", "-r", lock], check=True)
+
+
 def fetch_kafka() -> None:
     """Fetch the broker's jars if Java and Maven are there and the jars are not. Raises CalledProcessError."""
     if servers.kafka_lacks() is None and not servers.has_kafka_jars():
@@ -40,6 +52,7 @@ def main() -> int:
     """Print what is missing; 1 if something is and CI=true."""
     lacking = list(missing())
     fetch_kafka()
+    fetch_moto()
     for what, skipped in lacking:
         print(f"Not installed: {what}. Skipped: {skipped}.")
     if not lacking:

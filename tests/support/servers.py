@@ -57,6 +57,15 @@ def absent(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+MOTO = ROOT / ".tools/moto"
+
+
+def moto_server() -> Path | None:
+    """The program that plays AWS; None until `python -m tests.support.required_servers` has installed it."""
+    program = MOTO / "bin/moto_server"
+    return program if program.exists() else None
+
+
 def log_end(log: Path, lines: int = LOG_LINES) -> str:
     """The last lines of a log file."""
     if not log.exists():

@@ -1,12 +1,11 @@
 """The adapter `ses` against moto, which plays AWS in a process of its own.
 
-Runs where the command `moto_server` is on the PATH (moto, flask and flask-cors in an environment of their own): its
-botocore wants an older python-dateutil than the product has, so it cannot be installed beside it.
+`python -m tests.support.required_servers` installs moto in an environment of its own: its botocore wants an older
+python-dateutil than the product has.
 """
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from email import message_from_string, policy
@@ -20,7 +19,7 @@ from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.adapters.ses.aws_signature import AccessKey, sign_post
 from tests.orchestrator.delivery.adapters.test_ses import ACCOUNT, KEY_ID
 from tests.support.mail_api_fake import CONTENT, KEY, NOW, adapter_module, context
-from tests.support.servers import answers, free_port, wait_until_started
+from tests.support.servers import absent, answers, free_port, moto_server, wait_until_started
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
 
 pytestmark = pytest.mark.wired
@@ -29,9 +28,7 @@ pytestmark = pytest.mark.wired
 @pytest.fixture(scope="module")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of moto's server."""
-    server = shutil.which("moto_server")
-    if server is None:
-        pytest.skip("moto_server is not on the PATH")
+    server = moto_server() or absent("moto (`make test` installs it)")
     port, log = free_port(), Path(tmp_path_factory.mktemp("moto")) / "moto.log"
     with log.open("wb") as output:
         process = subprocess.Popen([server, "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=output)
