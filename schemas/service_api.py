@@ -5,7 +5,7 @@
 order and new ones go to the end. Instants are microseconds since 1970 UTC.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -169,9 +169,14 @@ class AddressLift(msgspec.Struct, frozen=True):
     at: Instant
 
 
+RECEIPTS_OF: Final = "receipts of "
+"""Beginning of the name of who has added an entry, where that was a receipt; the adapter's name follows."""
+
+
 class LiftEntriesRequest(msgspec.Struct, frozen=True):
     """Do-not-contact entries of addresses to remove: those with this reason that `added_by` has made until then, and no
-    others. `only_then`: those that count from that very instant on, and no earlier ones.
+    others; of `soft_bounces`, which are counted over all adapters, those that the receipts of any adapter have made.
+    `only_then`: those that count from that very instant on, and no earlier ones.
     """
 
     lifts: tuple[AddressLift, ...]

@@ -6,7 +6,7 @@ Plain addresses are hashed and masked here; no plain address is stored or logged
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from schemas.address_kinds import BadAddress
 from schemas.addresses import canonical_by_channel, create_address_hasher, other_spellings
@@ -24,9 +24,6 @@ from services.suppression.store import state_store as store
 from services.suppression.store.entry_store import NewEntry
 from services.suppression.suppression_errors import ErasedEntryKept
 from services.suppression.suppression_state import SuppressionState, is_covered_by, suppressed_addresses, to_entry
-
-MOST_LIFTED: Final = 200
-"""Entries of one address that are looked at when its customer wants messages again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +160,8 @@ class SuppressionList:
         hashes = self.lookup_hashes(lift.channel, lift.address)
         why = "decided by a person" if request.only_then else "the customer wants messages again"
         await entry_store.lock_address_entries(tx)
-        for row in await entry_store.list_entries(
-            tx, "", MOST_LIFTED, customer=None, pseudonym=None, reason=request.reason, hashes=hashes
-        ):
-            is_meant = row.at == lift.at if request.only_then else row.at <= lift.at
-            if row.channel == lift.channel and row.added_by == request.added_by and is_meant:
-                await self.remove_entry(tx, row.id, request.added_by, why, now)
+        for entry_id in await entry_store.list_lifted(tx, hashes, lift.channel, lift.at, request):
+            await self.remove_entry(tx, entry_id, request.added_by, why, now)
 
     async def remove_entry(self, tx: Tx, entry_id: str, removed_by: str, reason: str | None, now: Instant) -> bool:
         """Remove an entry, from the customer's state too; False when none of that id is live.

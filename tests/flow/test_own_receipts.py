@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from schemas.receipt import CustomerReply
 from schemas.times import MINUTE, SECOND, format_instant
 from services.orchestrator.delivery.adapters.sandbox.declaration import SandboxSettings
 from services.orchestrator.delivery.adapters.standard_webhooks import sign, signing_key
@@ -73,6 +74,23 @@ async def test_a_message_in_the_sandbox_can_be_delivered_and_answered_in_one_req
     message = await product.ask("GET", f"/v1/messages/{decision['message_id']}")
     assert message["delivery"] == "delivered"
     assert [each["kind"] for each in message["receipts"]] == ["delivered", "replied"]
+
+
+async def test_accounts_of_one_kind_may_number_their_replies_alike(product: Live) -> None:
+    intake = product.together.orchestrator.components.receipt_intake
+    said = CustomerReply("webhook:0123", "sms", NUMBER, "STOP", MONDAY)
+    for adapter in ("webhook", "sandbox"):
+        assert (await intake.take(adapter, [said])).new == 1
+        assert (await intake.take(adapter, [said])).repeated == 1
+        async with product.database.read() as tx:
+            (row,) = await tx.rows("SELECT receipt_key FROM receipt WHERE adapter = :name", name=adapter)
+        assert row.receipt_key == f"{adapter}:0123"
+
+
+async def test_a_reply_on_a_channel_where_none_can_be_found_is_refused_with_what_is_allowed(product: Live) -> None:
+    answer = await post(product, "webhook", {"replies": [reply("STOP", channel="email", address="a@example.org")]})
+    assert answer.status_code == 400
+    assert "sms or whatsapp" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("changes", [{"channel": "pigeon"}, {"id": ""}, {"at": "yesterday"}, {"address": None}])

@@ -18,10 +18,10 @@ from schemas.service_api import AddressLift, ProviderEntry
 from schemas.times import MINUTE
 from services.development.all_services import SERVICE_NAMES
 from services.kit.errors import Transient
-from services.orchestrator.decisions.store import ERASED_SOURCE
+from services.orchestrator.decisions.store import ERASED_SOURCE, lock_ledgers
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
 from services.orchestrator.delivery.adapters.twilio.declaration import TwilioSettings
-from services.orchestrator.delivery.receipts import store
+from services.orchestrator.delivery.receipts import intake, store
 from tests.flow.test_delivery import Provider
 from tests.flow.test_receipts import entries, shown
 from tests.orchestrator.delivery.adapters.test_twilio_receipts import NUMBER, TOKEN, URL, inbound, signed, status
@@ -331,6 +331,30 @@ async def test_start_takes_back_a_stop_that_could_not_be_kept_to_yet(product: Li
         while await owed(product):
             await asyncio.sleep(0.05)
     assert await entries(product) == []
+
+
+async def test_start_takes_back_its_stop_however_much_else_is_owed(
+    product: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "ENTRIES_AT_ONCE", 1)
+    await reply(product, "STOP", sid="1")
+    components = product.together.orchestrator.components
+    components.receipt_intake._suppression = neighbour = UnreachableList(components.suppression)
+    assert (await reply(product, "STOP", OTHER_NUMBER, sid="2")).status_code == 503
+    neighbour.is_down, neighbour.only_replies = False, True
+    _OF_A_REPLY.set(True)
+    assert (await reply(product, "START", sid="3")).status_code == 200
+    assert [entry["address_masked"] for entry in await entries(product)] == ["***21"]
+
+
+async def test_a_reply_is_kept_under_the_lock_of_its_customer(product: Live) -> None:
+    await sent(product)
+    async with product.database.write() as tx:
+        await lock_ledgers(tx, ["c-1"])
+        taken = asyncio.create_task(reply(product, "Thanks"))
+        _, waits = await asyncio.wait([taken], timeout=1)
+        assert waits
+    assert (await taken).status_code == 200
 
 
 async def owed(product: Live) -> bool:

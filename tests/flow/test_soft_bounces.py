@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from schemas.receipt import Receipt
 from schemas.times import DAY, MINUTE, format_instant
 from services.development.all_services import SERVICE_NAMES
 from services.orchestrator.bounce_settings import BounceSettings
@@ -175,3 +176,32 @@ async def test_the_limit_is_a_setting(tmp_path: Path, limit: int, found: list[st
         message_id = await sent(product)
         await say(product, soft(message_id, -1))
         assert await reasons(product) == found
+
+
+async def test_what_arrives_ends_the_rest_also_when_the_bounces_are_long_ago(product: Live) -> None:
+    one, two, three, four_ = await four(product)
+    await product.at(MONDAY + 28 * DAY)
+    day = 24 * 60
+    await say(product, soft(one, 1), soft(two, 2), soft(three, 27 * day))
+    assert await reasons(product) == ["soft_bounces"]
+    await product.at(MONDAY + 40 * DAY)  # only the last of them is within 30 days
+    await say(product, arrived(four_, 39 * day))
+    assert await entries(product) == []
+
+
+async def test_a_delivery_before_them_that_is_told_when_they_are_long_ago_ends_nothing(product: Live) -> None:
+    one, two, three, four_ = await four(product)
+    await product.at(MONDAY + 28 * DAY)
+    day = 24 * 60
+    await say(product, soft(one, 2), soft(two, 3), soft(three, 27 * day))
+    await product.at(MONDAY + 40 * DAY)
+    await say(product, arrived(four_, 1))
+    assert await reasons(product) == ["soft_bounces"]
+
+
+async def test_an_arrival_that_another_adapter_tells_ends_the_rest(product: Live) -> None:
+    one, two, three, four_ = await four(product)
+    await say(product, soft(one, 1), soft(two, 2), soft(three, 3))
+    intake = product.together.orchestrator.components.receipt_intake
+    await intake.take("smtp", [Receipt("smtp:1", four_, "delivered", MONDAY + 4 * MINUTE)])
+    assert await entries(product) == []

@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from schemas.receipt import CustomerReply
 from schemas.roles import Role
 from schemas.service_api import ProviderEntry
 from schemas.times import HOUR, MINUTE
+from services.kit.errors import Permanent
 from services.orchestrator.access import api_keys
 from services.orchestrator.delivery.receipts import undecided_store
 from services.orchestrator.delivery.receipts.undecided_gauges import undecided_check
@@ -27,6 +29,7 @@ from tests.flow.test_replies import (
     texter,
     urls,
 )
+from tests.orchestrator.delivery.adapters.test_twilio_receipts import NUMBER
 from tests.support.document_builders import MONDAY, event
 from tests.support.live_product import Live
 
@@ -255,3 +258,86 @@ async def test_how_much_waits_is_measured(product: Live) -> None:
     await decide(product, id, "stop")
     await check()
     assert (value("undecided_replies"), value("undecided_reply_oldest_timestamp_seconds")) == (0, 0)
+
+
+async def test_who_stops_advertising_alone_has_not_said_what_they_meant_before(product: Live) -> None:
+    id, _ = await held(product)
+    intake = product.together.orchestrator.components.receipt_intake
+    await intake.take("twilio", [CustomerReply("twilio:2", "sms", NUMBER, "", MONDAY, "stop_advertising")])
+    assert [each["id"] for each in await waiting(product)] == [id]
+    assert {entry["reason"] for entry in await entries(product)} == {"undecided_reply", "stop_keyword"}
+
+
+@pytest.mark.parametrize(("text", "minutes", "left"), [("START", -1, 1), ("START", 1, 0), ("STOP", -1, 0)])
+async def test_a_start_says_nothing_of_what_was_written_after_it(
+    product: Live, text: str, minutes: int, left: int
+) -> None:
+    await held(product)
+    await product.at(MONDAY + HOUR)
+    intake = product.together.orchestrator.components.receipt_intake
+    await intake.take("twilio", [CustomerReply("twilio:2", "sms", NUMBER, text, MONDAY + minutes * MINUTE)])
+    assert len(await waiting(product)) == left
+
+
+async def test_a_stop_closes_many_replies_with_one_question(product: Live) -> None:
+    await sent(product)
+    intake = product.together.orchestrator.components.receipt_intake
+    near = [CustomerReply(f"twilio:{each}", "sms", NUMBER, "please stop", MONDAY) for each in range(250)]
+    decisions = intake.reply_decisions
+    decisions._suppression = asked = UnreachableList(product.together.orchestrator.components.suppression)
+    asked.is_down = False
+    await intake.take("twilio", near)
+    assert asked.done == ["add", "add"]
+    assert len(await waiting(product, limit="200")) == 200
+    await intake.take("twilio", [CustomerReply("twilio:stop", "sms", NUMBER, "STOP", MONDAY)])
+    assert asked.done == ["add", "add", "lift", "lift"]
+    assert [entry["reason"] for entry in await entries(product)] == ["stop_keyword"]
+
+
+class ParticularList(UnreachableList):
+    """A do-not-contact list that never takes the entries of one address."""
+
+    def __init__(self, reached: Any, refused: str) -> None:
+        super().__init__(reached)
+        self.address = refused
+
+    async def add_entries(self, new: Sequence[ProviderEntry], added_by: str) -> None:
+        if not self.is_down and any(each.address == self.address for each in new):
+            self.refused += 1
+            raise Permanent("this cannot be an entry")
+        await super().add_entries(new, added_by)
+
+
+async def test_an_entry_that_is_refused_holds_back_no_other_and_no_hold(product: Live) -> None:
+    await sent(product)
+    components = product.together.orchestrator.components
+    particular = ParticularList(components.suppression, OTHER_NUMBER)
+    components.receipt_intake._suppression = particular
+    components.receipt_intake.reply_decisions._suppression = particular
+    assert (await reply(product, "STOP", OTHER_NUMBER, sid="1")).status_code == 503
+    assert (await reply(product, "STOP", sid="2")).status_code == 503
+    assert (await reply(product, "please stop", sid="3")).status_code == 503
+    particular.is_down = False
+    assert (await reply(product, "STOP", OTHER_NUMBER, sid="1")).json()["code"] == "entries_refused"
+    async with asyncio.timeout(30):
+        while {entry["reason"] for entry in await entries(product)} != {"stop_keyword", "undecided_reply"}:
+            await asyncio.sleep(0.05)
+    assert {entry["address_masked"] for entry in await entries(product)} == {"***78"}
+
+
+async def test_a_hold_is_lifted_only_once_the_stop_that_replaces_it_is_made(product: Live) -> None:
+    await held(product)
+    components = product.together.orchestrator.components
+    particular = ParticularList(components.suppression, NUMBER)
+    components.receipt_intake._suppression, particular.is_down = particular, False
+    assert (await reply(product, "STOP", sid="2")).json()["code"] == "entries_refused"
+    seen = particular.refused
+    async with asyncio.timeout(30):
+        while particular.refused < seen + 4:  # the relay has tried, in several rounds
+            await asyncio.sleep(0.05)
+            await product.settle()
+    assert [entry["reason"] for entry in await entries(product)] == ["undecided_reply"]
+    particular.address = ""
+    async with asyncio.timeout(30):
+        while [entry["reason"] for entry in await entries(product)] != ["stop_keyword"]:
+            await asyncio.sleep(0.05)

@@ -104,6 +104,10 @@ async def test_free_text_without_a_message_of_the_customer_is_refused_and_says_h
         "outside_reply_window: no message of the customer is known on this channel within the last 24 hours; "
         "use an approved template"
     )
+    labels = {"channel": "whatsapp", "adapter": "whatsapp_cloud"}
+    registry = product.together.orchestrator.components.registry
+    for name, label in (("attempts", {"outcome": "permanent"}), ("faults", {"fault": "content"})):
+        assert registry.get_sample_value(f"tactful_delivery_{name}_total", {**labels, **label}) == 1
 
 
 @pytest.mark.parametrize(

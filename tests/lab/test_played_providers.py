@@ -205,9 +205,14 @@ UNTOLD = {
 }
 
 
-def told(provider: str, kind: StatementKind, after: int = 0) -> Sequence[Any] | None:
+TEXT = Submission("msg_1", "+4915112345678", channel="sms")
+
+
+def told(
+    provider: str, kind: StatementKind, after: int = 0, submission: Submission | None = None
+) -> Sequence[Any] | None:
     """What the adapter reads of a receipt that was sent `after` seconds later; None if the provider tells nothing."""
-    statement = Statement("a" * 32, kind, NOW, "b" * 32, _submission(provider))
+    statement = Statement("a" * 32, kind, NOW, "b" * 32, submission or _submission(provider))
     post = load_providers()[provider].write_receipt(KEYS, statement, NOW + after * SECOND)
     if post is None:
         return None
@@ -257,11 +262,18 @@ def test_a_repetition_is_known_as_one(provider: str) -> None:
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("kind", ["replied", "stopped"])
 def test_an_answer_of_a_customer_comes_by_providers_that_take_answers(provider: str, kind: StatementKind) -> None:
-    statements = told(provider, kind)
+    submission = TEXT if provider == "webhook" else _submission(provider)
+    statements = told(provider, kind, submission=submission)
     assert (statements is not None) is (provider in ("twilio", "webhook", "whatsapp_cloud"))
     for each in statements or ():
         assert isinstance(each, CustomerReply) and ADAPTER_REGISTRY.declarations[provider].serves(each.channel)
-        assert (each.address, each.text) == (lab_message(provider).to, REPLY_TEXTS[kind])
+        assert (each.address, each.text) == (submission.to, REPLY_TEXTS[kind])
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("replied", "replied"), ("stopped", "unsubscribed")])
+def test_an_answer_to_a_mail_is_told_as_a_receipt_of_it(kind: StatementKind, expected: str) -> None:
+    (receipt,) = told("webhook", kind) or ()
+    assert (receipt.kind, receipt.message_id) == (expected, "msg_1")
 
 
 GOOD: Mapping[str, Mapping[str, Any]] = {

@@ -5,7 +5,8 @@ pays for one row, however many records it leads to. The row is deleted once its 
 cursor, hence no row that a cursor could pass over because its transaction commits late.
 
 Order: whoever changes a customer holds a lock on the customer's row when it takes the number `seq`. So what concerns
-one customer is numbered, and becomes visible, in the order in which it happened.
+one customer is numbered, and becomes visible, in the order in which it happened. Whoever leaves something without the
+lock says why its order does not matter.
 
 `out_topic` says who may publish to a topic: see `claim_topic`.
 """
@@ -52,7 +53,7 @@ def create_outgoing(op: Operations | Any) -> None:
 
 
 async def keep_outgoing(tx: Tx, topic: str, body: bytes, now: Instant) -> None:
-    """Leaves a row for the topic. The locks of the customers whom it concerns must be held."""
+    """Leaves a row for the topic. The locks of the customers whom it concerns must be held where order matters."""
     await tx.execute(
         "INSERT INTO outgoing (topic, recorded, body) VALUES (:topic, :now, :body)", topic=topic, now=now, body=body
     )

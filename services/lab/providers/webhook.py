@@ -23,8 +23,14 @@ from services.lab.webhook_signature import is_signed, sign_headers, write_webhoo
 
 SECRET: Final = "webhook secret"  # noqa: S105 - the name of a key
 PATH: Final = "/messages"
-KINDS: Final[Mapping[str, tuple[str, bool]]] = {"bounced": ("bounced", True), "soft_bounced": ("bounced", False)}
+KINDS: Final[Mapping[str, tuple[str, bool]]] = {
+    "bounced": ("bounced", True),
+    "soft_bounced": ("bounced", False),
+    "stopped": ("unsubscribed", False),
+}
 """Kind of a statement -> Tactful's word for it and whether it is permanent, where the word is another one."""
+REPLY_CHANNELS: Final = ("sms", "whatsapp")
+"""Where replies are told as such; on other channels as receipts of their messages."""
 
 
 def _detail(status: int, detail: str) -> LabAnswer:
@@ -58,7 +64,8 @@ def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> Receipt
 
 def _write_body(statement: Statement) -> Mapping[str, Any]:
     submission, at = statement.submission, format_instant(statement.at)
-    if (text := REPLY_TEXTS.get(statement.kind)) is not None:
+    text = REPLY_TEXTS.get(statement.kind)
+    if text is not None and submission.channel in REPLY_CHANNELS:
         reply = {"id": statement.id, "channel": submission.channel, "address": submission.to, "text": text, "at": at}
         return {"replies": [reply]}
     kind, permanent = KINDS.get(statement.kind, (statement.kind, False))

@@ -1,8 +1,9 @@
 """Leaves each step in the life of a message for the topic `tactful.messages`, in the transaction that takes the step.
 
 Whoever changes what becomes of a message calls one of these functions, under the lock of the customer's ledger and
-after it has written the change. While the topic is off they do nothing. The only step without that lock is that a
-provider has accepted a message: it changes no contact, and only receipts can come in between.
+after it has written the change. While the topic is off they do nothing. Two steps need no lock, as they change no
+contact. That a provider has accepted a message: only receipts can come in between. And that a fresh event leads to no
+message that may be sent: nothing was said of that message before, and nothing follows.
 """
 
 import secrets

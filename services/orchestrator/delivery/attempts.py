@@ -20,7 +20,7 @@ MAX_ATTEMPTS = 8
 FIRST_BACKOFF = 2 * SECOND
 MAX_BACKOFF = 600 * SECOND
 
-NOT_TRIED = ("no_facts", "past_deadline")
+NOT_TRIED = ("no_facts", "past_deadline", "no_replies_known")
 """Details of attempts that ended before the provider was asked: they are repeated until the message expires."""
 
 OF_ALL_MESSAGES = ("account", "throttle")

@@ -171,7 +171,9 @@ class Delivery:
             return
         await self._refuse([item for item in to_check if item.message.id in result.refused], result)
         to_send = [item for item in to_check if item.message.id not in result.refused]
-        late = await self._windows.refuse_late(to_check[0].adapter, [item.message for item in to_send])
+        channel, adapter = to_check[0].message.channel, to_check[0].adapter
+        late = await self._windows.refuse_late(adapter, [item.message for item in to_send])
+        self._metrics.record_outcomes(channel, adapter, late)
         refused_ids = {each.message_id for each in late}
         in_time = [item for item in to_send if item.message.id not in refused_ids]
         answers = await self._send(in_time, deadline, result.triggered_campaigns) if in_time else []

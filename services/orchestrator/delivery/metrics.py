@@ -95,10 +95,7 @@ class DeliveryMetrics:
         """Count an adapter's results for a batch, which took `seconds`."""
         now = self._clock.now()
         claimed_by_id = {item.message.id: item for item in claimed_messages}
-        for outcome, count in Counter(map(_attempt_outcome, results)).items():
-            self._attempts(channel, adapter, outcome).inc(count)
-        for fault, count in Counter(result.fault for result in results if result.fault is not None).items():
-            self._faults(channel, adapter, fault).inc(count)
+        self.record_outcomes(channel, adapter, results)
         if accepted := sum(result.outcome == "accepted" for result in results):
             self._contacts(CHANNEL_REGISTRY.declarations[channel].stage).inc(accepted)
         for result in results:
@@ -107,6 +104,13 @@ class DeliveryMetrics:
                 self._handover_latency(channel, item.message.cls).observe(max(now - item.ready_at, 0) / SECOND)
         self._attempt_seconds(channel, adapter).observe(seconds)
         self._stages.record_progress("dispatch")
+
+    def record_outcomes(self, channel: str, adapter: str, results: Sequence[HandoverResult]) -> None:
+        """Count how attempts ended, also those about which no provider was asked."""
+        for outcome, count in Counter(map(_attempt_outcome, results)).items():
+            self._attempts(channel, adapter, outcome).inc(count)
+        for fault, count in Counter(result.fault for result in results if result.fault is not None).items():
+            self._faults(channel, adapter, fault).inc(count)
 
 
 def _attempt_outcome(result: HandoverResult) -> str:

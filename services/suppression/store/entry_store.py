@@ -7,7 +7,9 @@ import msgspec
 from sqlalchemy import Row
 
 from schemas.facts import SuppressionEntry
+from schemas.service_api import RECEIPTS_OF, LiftEntriesRequest
 from schemas.times import Instant
+from schemas.vocabulary import SuppressionReason
 from services.kit.db.database import Tx
 
 _RECORD_COLUMNS = (
@@ -166,6 +168,27 @@ async def list_entries(
         params["hashes"] = tx.list_parameter(hashes)
     sql = f"SELECT {_ENTRY_COLUMNS} FROM suppression_entry WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT :limit"
     return await tx.rows(sql, **params)
+
+
+async def list_lifted(
+    tx: Tx, hashes: Sequence[str], channel: str, at: Instant, request: LiftEntriesRequest
+) -> list[str]:
+    """The ids of the live entries of an address on a channel that a request means with the instant `at`."""
+    # Soft bounces are counted over the receipts of all adapters, so any of them may have made the entry.
+    of_any = request.reason == SuppressionReason.SOFT_BOUNCES and request.added_by.startswith(RECEIPTS_OF)
+    made = "substr(added_by, 1, :length) = :maker" if of_any else "added_by = :maker"
+    rows = await tx.tuples(
+        f"SELECT id FROM suppression_entry WHERE removed_at IS NULL AND reason = :reason AND channel = :channel "
+        f"AND at {'=' if request.only_then else '<='} :at AND {made} "
+        f"AND id IN (SELECT id FROM address_entry WHERE {tx.in_list('hash', 'hashes')}) ORDER BY id",
+        reason=request.reason,
+        channel=channel,
+        at=at,
+        maker=RECEIPTS_OF if of_any else request.added_by,
+        hashes=tx.list_parameter(hashes),
+        **({"length": len(RECEIPTS_OF)} if of_any else {}),
+    )
+    return [entry_id for (entry_id,) in rows]
 
 
 async def count_by_reason(tx: Tx) -> dict[str, int]:

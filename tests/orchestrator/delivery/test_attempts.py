@@ -47,6 +47,7 @@ def result(
         (result("unknown", number=MAX_ATTEMPTS), UNKNOWN, "unknown", None),
         # nobody asked the provider: that is no try of it
         *((result("retry", number=MAX_ATTEMPTS + 5, detail=why), RETRY, "planned", None) for why in NOT_TRIED),
+        (result("retry", number=MAX_ATTEMPTS, detail="no_replies_known"), RETRY, "planned", None),
         # a refused key or a full quota says nothing of the message: it waits until somebody mends it, or it expires
         (result("retry", number=MAX_ATTEMPTS + 5, fault="account"), RETRY, "planned", None),
         (result("retry", number=MAX_ATTEMPTS + 5, fault="throttle"), RETRY, "planned", None),

@@ -341,3 +341,24 @@ async def test_each_undecided_reply_has_an_entry_that_is_lifted_alone(service: R
     await service.client.lift_entries([AddressLift(number, "sms", NOW - 1)], reason, maker, only_then=True)
     left = sorted(entry.at for entry in await entries(service, "c-9", ("sms", number)))
     assert left == [NOW - 2, NOW]
+
+
+@pytest.mark.wired
+async def test_of_many_undecided_replies_any_entry_is_lifted(service: Running) -> None:
+    number, reason, maker = "+4915112345678", "undecided_reply", "receipts of twilio"
+    made = [ProviderEntry("c-1", number, "sms", ("marketing",), reason, "a reply", NOW - age) for age in range(1000)]
+    await service.client.add_entries(made, maker)
+    lifts = [AddressLift(number, "sms", NOW - age) for age in range(10)]
+    await service.client.lift_entries(lifts, reason, maker, only_then=True)
+    left = {entry.at for entry in await entries(service, "c-9", ("sms", number))}
+    assert left == {NOW - age for age in range(10, 1000)}
+
+
+@pytest.mark.wired
+async def test_receipts_of_any_adapter_end_the_rest_after_soft_bounces_and_nothing_of_people(service: Running) -> None:
+    mailbox, reason = "ada@example.org", "soft_bounces"
+    for age, maker in ((1, "an operator"), (2, "receipts of smtp")):  # the older is not covered
+        made = ProviderEntry("c-1", mailbox, "email", ("marketing",), reason, "bounces", NOW - age)
+        await service.client.add_entries([made], maker)
+    await service.client.lift_entries([AddressLift(mailbox, "email", NOW)], reason, "receipts of ses")
+    assert [entry.at for entry in await entries(service, "c-9", ("email", mailbox))] == [NOW - 1]

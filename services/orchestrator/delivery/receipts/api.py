@@ -33,6 +33,7 @@ from services.orchestrator.delivery.receipts.documents import (
     ProviderDocuments,
     read_with_documents,
 )
+from services.orchestrator.delivery.receipts.entry_api import EntriesRefused
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.settings import OrchestratorSettings
@@ -85,7 +86,9 @@ def receipt_routes(
         summary="What a provider says about messages; called by providers, signed as each of them signs",
         dependencies=[public(), _BODY],
         **answers(
-            {200: ReceiptCounts}, ReceiptRefused, errors.NotFound, errors.Malformed, DocumentUnavailable, texts=texts
+            {200: ReceiptCounts},
+            *(ReceiptRefused, errors.NotFound, errors.Malformed, DocumentUnavailable, EntriesRefused),
+            texts=texts,
         ),
     )
     async def take_receipts(adapter: str, request: Request) -> ReceiptCounts | Response:

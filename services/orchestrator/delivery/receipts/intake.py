@@ -3,7 +3,7 @@
 What a provider repeats changes nothing more. A receipt about a message that is not known here changes nothing at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -13,11 +13,12 @@ from sqlalchemy import Row
 
 from schemas.message import HandoverResult
 from schemas.receipt import ARRIVAL_KINDS, CustomerReply, Receipt, Statement, shows_failure
-from schemas.service_api import AddressLift, ProviderEntry
+from schemas.service_api import RECEIPTS_OF, AddressLift, ProviderEntry
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import Class, MessageState, SuppressionReason
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent
+from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
 from services.orchestrator.bounce_settings import BounceSettings
 from services.orchestrator.decisions import store as ledger_store
@@ -34,6 +35,8 @@ from services.orchestrator.delivery.receipts.undecided_store import ReplyDecisio
 from services.orchestrator.delivery.results import KNOWN_BY_RECEIPT, record_late_results
 
 _DEFAULTS = BounceSettings()
+_PLAIN_WORDS = (SuppressionReason.STOP_KEYWORD, store.LIFTS)
+"""What a plain STOP or START leads to. Who stops advertising alone has not said what they meant before."""
 ENTRIES_AT_ONCE = 500
 """Entries in one question to suppression, so that it is no larger than a request may be."""
 
@@ -54,6 +57,15 @@ def suppression_reason(receipt: Receipt) -> SuppressionReason | None:
     if receipt.kind == "complained":
         return SuppressionReason.SPAM_COMPLAINT
     return SuppressionReason.STOP_KEYWORD if receipt.kind == "unsubscribed" else None
+
+
+def _of_account(adapter: str, statement: Statement) -> Statement:
+    """A reply with the adapter's own name in its key: two accounts of one kind may number replies alike. Receipts are
+    told apart by their messages.
+    """
+    if not isinstance(statement, CustomerReply) or statement.key.startswith(f"{adapter}:"):
+        return statement
+    return msgspec.structs.replace(statement, key=f"{adapter}:{statement.key.rpartition(':')[2]}")
 
 
 def _settles(receipt: Receipt) -> bool:
@@ -86,6 +98,7 @@ class ReceiptIntake:
         now = self._clock.now()
         # What a clock that is ahead of ours says of the future would forbid nothing until then.
         statements = [msgspec.structs.replace(each, at=min(each.at, now)) for each in statements]
+        statements = [_of_account(adapter, each) for each in statements]
         receipts = [each for each in statements if isinstance(each, Receipt)]
         async with self._database.write() as tx:
             replies = await match_replies(tx, [each for each in statements if isinstance(each, CustomerReply)])
@@ -101,7 +114,8 @@ class ReceiptIntake:
             if new_keys:
                 await tx.notify(store.RECEIPTS_TAKEN)
                 # All at once, in customer order: two steps that lock some each could wait for each other's.
-                await ledger_store.lock_ledgers(tx, sorted({messages[each.message_id].customer for each in new}))
+                concerned = {each.customer for each in known if each.receipt.key in new_keys and each.customer}
+                await ledger_store.lock_ledgers(tx, sorted(concerned))
                 # A handover may have ended, with an unknown outcome, while this waited for the locks.
                 messages |= await store.load_messages(tx, {each.message_id for each in new})
             await _settle_unknown(tx, new, messages, now)
@@ -112,7 +126,9 @@ class ReceiptIntake:
                 tx, adapter, [each for each in replies if each.receipt.key in new_keys], now
             )
             await wake_waiting(tx, sorted({each.message_id for each in new if _settles(each)}), now)
-        await self.suppress(await self._find_unsuppressed([each.receipt.key for each in known]))
+        keys = {each.receipt.key for each in known}
+        if keys & await self.suppress(await self._find_unsuppressed(keys)):
+            raise EntriesRefused("entries are refused; the log says which and why", retry_after=5.0)
         await self.reply_decisions.hold([*settled, *(each.receipt.key for each in replies)])
         for each in {each.receipt.key: each for each in known if each.receipt.key in new_keys}.values():
             self._record(adapter, each, messages.get(each.receipt.message_id))
@@ -127,7 +143,7 @@ class ReceiptIntake:
         channel = new.channel or (message.channel if message is not None else "")
         self._metrics.record_new(adapter, channel, receipt.kind, delay)
 
-    async def _find_unsuppressed(self, keys: Sequence[str]) -> Sequence[Row[Any]]:
+    async def _find_unsuppressed(self, keys: Collection[str]) -> Sequence[Row[Any]]:
         if not keys:
             return ()
         async with self._database.read() as tx:
@@ -135,29 +151,39 @@ class ReceiptIntake:
             if not any(row.suppresses == store.LIFTS for row in rows):
                 return rows
             # What takes an entry back comes after the entry, which may not have been made yet.
-            return await store.list_owed_entries(tx, ENTRIES_AT_ONCE)
+            oldest = await store.list_owed_entries(tx, ENTRIES_AT_ONCE)
+        return list({row.seq: row for row in (*oldest, *rows)}.values())
 
-    async def suppress(self, rows: Sequence[Row[Any]]) -> None:
-        """Make the do-not-contact entries of these receipts, and note that they are made. Raises Transient.
+    async def suppress(self, rows: Sequence[Row[Any]]) -> set[str]:
+        """Make the do-not-contact entries of these receipts, and note that they are made. Returns the keys of those
+        that suppression refuses: they stay owed. Raises Transient.
 
         Suppression is called outside of a transaction of ours. To make an entry twice is no error, nor to remove one.
         """
-        in_order = sorted(rows, key=lambda row: (row.adapter, row.seq))  # STOP and START count in their order
-        for (adapter, lifts), run in groupby(in_order, key=lambda row: (row.adapter, _lifted_reason(row))):
+        refused: set[str] = set()
+        in_order = sorted(rows, key=lambda row: (*_line(row), row.seq))
+        for _, run in groupby(in_order, key=lambda row: (*_line(row), row.adapter, _lifted_reason(row))):
             of_run = list(run)
             for start in range(0, len(of_run), ENTRIES_AT_ONCE):
-                portion, added_by = of_run[start : start + ENTRIES_AT_ONCE], f"receipts of {adapter}"
-                try:
-                    if lifts is None:
-                        await self._suppression.add_entries([self._entry(row) for row in portion], added_by)
-                    else:
-                        await self._suppression.lift_entries(
-                            [*map(_lift, filter(_has_address, portion))], lifts, added_by
-                        )
-                except Permanent as error:
-                    raise EntriesRefused(f"entries are refused: {error.detail}", retry_after=5.0) from error
-                async with self._database.write() as tx:
-                    await store.mark_suppressed(tx, [row.seq for row in portion])
+                refused |= await self._suppress_alike(of_run[start : start + ENTRIES_AT_ONCE])
+        return refused
+
+    async def _suppress_alike(self, rows: Sequence[Row[Any]]) -> set[str]:
+        """Make, or take back, the entries of receipts of one adapter; where they are refused, each by itself."""
+        lifts, added_by = _lifted_reason(rows[0]), f"{RECEIPTS_OF}{rows[0].adapter}"
+        try:
+            if lifts is None:
+                await self._suppression.add_entries([self._entry(row) for row in rows], added_by)
+            else:
+                await self._suppression.lift_entries([*map(_lift, filter(_has_address, rows))], lifts, added_by)
+        except Permanent as error:
+            if len(rows) == 1:
+                log("entries_refused", level="error", receipt=rows[0].seq, reason=_reason(rows[0]), detail=error.detail)
+                return {rows[0].receipt_key}
+            return {key for row in rows for key in await self._suppress_alike([row])}
+        async with self._database.write() as tx:
+            await store.mark_suppressed(tx, [row.seq for row in rows])
+        return set()
 
     def _entry(self, row: Row[Any]) -> ProviderEntry:
         """The entry of a receipt, for the channel that the message was sent on.
@@ -186,6 +212,21 @@ def _lifted_reason(row: Row[Any]) -> SuppressionReason | None:
     return SuppressionReason.STOP_KEYWORD if is_start else SuppressionReason.SOFT_BOUNCES
 
 
+def _reason(row: Row[Any]) -> str:
+    """The reason of the entry that a receipt makes or takes back."""
+    if row.suppresses == store.STOPS_ADVERTISING:
+        return SuppressionReason.STOP_KEYWORD
+    return _lifted_reason(row) or row.suppresses
+
+
+def _line(row: Row[Any]) -> tuple[str, str]:
+    """Receipts of which one may take back what another makes: their entries are made and taken back in their order.
+    STOP and START count by adapter, soft bounces over all adapters.
+    """
+    reason = _reason(row)
+    return reason, "" if reason == SuppressionReason.SOFT_BOUNCES else row.adapter
+
+
 def _has_address(row: Row[Any]) -> bool:
     return bool(row.to_address)
 
@@ -204,9 +245,12 @@ async def _keep_undecided(tx: Tx, adapter: str, replies: Sequence[NewReceipt], n
     await undecided_store.insert_undecided(tx, adapter, near_misses, now)
     settled: list[str] = []
     for each in replies:
-        if each.suppresses is not None and each.channel and each.reply_from:
-            state: ReplyDecision = "not_stop" if each.suppresses == store.LIFTS else "stop"
-            settled += await undecided_store.close_by_customer(tx, each.channel, each.reply_from, state, now)
+        if each.suppresses in _PLAIN_WORDS and each.channel and each.reply_from:
+            is_start = each.suppresses == store.LIFTS
+            state: ReplyDecision = "not_stop" if is_start else "stop"
+            # A STOP counts however late it is told; a START says nothing of what was written after it.
+            until = each.receipt.at if is_start else now
+            settled += await undecided_store.close_by_customer(tx, each.channel, each.reply_from, state, until, now)
     return settled
 
 

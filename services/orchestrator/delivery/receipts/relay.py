@@ -79,11 +79,28 @@ class ReceiptRelay:
         await self._publish(unpublished)
         left = self._entries.pick({row.receipt_key for row in owed})
         entries = [row for row in owed if row.receipt_key in left or row.receipt_key.startswith(OF_HANDOVER)]
-        await self._intake.suppress(entries)  # first, so that a STOP is there before what it decides is lifted
+        refused = await self._intake.suppress(entries)
         left = self._decisions.pick({f"{row.seq} {row.owes}" for row in untold})
-        decided = [row for row in untold if f"{row.seq} {row.owes}" in left]
+        decided = await self._without_early([row for row in untold if f"{row.seq} {row.owes}" in left])
         await self._intake.reply_decisions.carry_out(decided)
-        return BATCH in (len(unpublished), len(entries)) or len(decided) == AT_ONCE
+        more_entries = len(entries) == BATCH and not refused
+        return len(unpublished) == BATCH or more_entries or len(decided) == AT_ONCE
+
+    async def _without_early(self, decided: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+        """Those of these replies that can be carried out now: a hold is lifted once the STOP that replaces it is made.
+
+        The STOP was kept in the transaction that has closed the reply, so it is owed still, or made.
+        """
+        if not any(row.owes == "lift" for row in decided):
+            return decided
+        async with self._database.read() as tx:
+            owed = await store.list_owed_entries(tx, BATCH)
+        addresses = {(row.channel, row.to_address) for row in owed}
+        return [
+            row
+            for row in decided
+            if row.owes != "lift" or (len(owed) < BATCH and (row.channel, row.address) not in addresses)
+        ]
 
     async def _publish(self, rows: Sequence[Row[Any]]) -> None:
         if not rows:

@@ -13,6 +13,7 @@ from schemas.addresses import canonical_address
 from schemas.receipt import CustomerReply, Receipt, ReceiptKind
 from schemas.vocabulary import SuppressionReason
 from services.kit.db.database import Tx
+from services.kit.errors import Malformed
 from services.orchestrator.delivery.receipts import store
 from services.orchestrator.delivery.receipts.reply_keywords import understand_reply
 from services.orchestrator.delivery.receipts.store import NewReceipt, Suppresses
@@ -29,8 +30,12 @@ _SUPPRESSES: Final[Mapping[str | None, Suppresses]] = {
 
 async def match_replies(tx: Tx, replies: Sequence[CustomerReply]) -> list[NewReceipt]:
     """The receipts that replies are. Left out: what asks for nothing and comes from where no message is known to have
-    gone, and what comes from no address that messages can go to.
+    gone, and what comes from no address that messages can go to. Raises Malformed for a channel without replies.
     """
+    for each in replies:
+        if each.channel not in store.REPLY_CHANNELS:
+            allowed = " or ".join(store.REPLY_CHANNELS)
+            raise Malformed(f"a reply must be on {allowed}; of another channel, tell it as a receipt of its message")
     found = [await _match_reply(tx, each) for each in replies]
     return [each for each in found if each is not None]
 

@@ -18,6 +18,7 @@ from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decod
 from services.kit.http.request_body import document_body
 from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.delivery.receipts import undecided_store
+from services.orchestrator.delivery.receipts.entry_api import EntriesRefused
 from services.orchestrator.delivery.receipts.reply_decisions import DecidedOtherwise, ReplyDecisions
 from services.orchestrator.delivery.receipts.undecided_store import ReplyDecision, ReplyState
 
@@ -73,7 +74,7 @@ def reply_routes(database: Database, decisions: ReplyDecisions) -> APIRouter:
     @routes.post(
         "/{id}/decision",
         summary="Decide what a reply means; answered once it has taken effect",
-        **answers({200: ReplyFields}, errors.NotFound, DecidedOtherwise),
+        **answers({200: ReplyFields}, errors.NotFound, DecidedOtherwise, EntriesRefused),
     )
     async def decide(
         id: Annotated[int, Path(ge=1, le=2**63 - 1)],

@@ -6,12 +6,13 @@ do-not-contact list; what the list could not be told is made up for by the relay
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from sqlalchemy import Row
 
 from schemas.channel_registry import CHANNEL_REGISTRY
-from schemas.service_api import AddressLift, ProviderEntry
+from schemas.service_api import RECEIPTS_OF, AddressLift, ProviderEntry
 from schemas.vocabulary import Class, SuppressionReason
 from services.kit.db.database import Database
 from services.kit.errors import Conflict, NotFound, Permanent
@@ -23,7 +24,7 @@ from services.orchestrator.delivery.receipts.entry_api import EntriesRefused, En
 from services.orchestrator.delivery.receipts.undecided_store import ReplyDecision
 
 AT_ONCE: Final = 200
-"""Replies of which the do-not-contact list is told in one round."""
+"""Replies of which the do-not-contact list is told in one question, and in one round of the relay."""
 HELD_CLASSES: Final = tuple(each.value for each in Class if each is not Class.TRANSACTIONAL)
 
 
@@ -80,41 +81,72 @@ class ReplyDecisions:
             await self.carry_out(owed)
 
     async def carry_out(self, rows: Sequence[Row[Any]]) -> None:
-        """Tell the do-not-contact list what it does not know of these replies yet. Raises Transient.
+        """Tell the do-not-contact list what it does not know of these replies yet. Raises Transient, once it has been
+        told all that it can be.
 
         To tell it twice is no error.
         """
-        for row in rows:
-            try:
-                await self._tell(row)
-            except Permanent as error:
-                raise EntriesRefused(f"entries are refused: {error.detail}", retry_after=5.0) from error
-            async with self._database.write() as tx:
-                told = await undecided_store.mark_told(tx, row.seq, row.owes)
-                if row.owes != "hold":
-                    await wake_parked(tx, [row.customer], self._clock.now())
-                now_held = None if told else await undecided_store.get_reply(tx, row.seq)
-            if now_held is not None and row.owes == "hold" and now_held.state != "undecided":
-                await self._lift(row)  # somebody has decided, and lifted it, while it was being made
+        refused: list[str] = []
+        in_order = sorted(rows, key=lambda row: (row.owes, row.adapter, row.seq))
+        for (owed, _), of_kind in groupby(in_order, key=lambda row: (row.owes, row.adapter)):
+            of_run = list(of_kind)
+            for start in range(0, len(of_run), AT_ONCE):
+                refused += await self._carry_out_alike(of_run[start : start + AT_ONCE], owed)
+        if refused:
+            raise EntriesRefused(f"entries are refused: {refused[0]}", retry_after=5.0)
 
-    async def _tell(self, row: Row[Any]) -> None:
-        if row.owes == "hold":
-            await self._add(row, SuppressionReason.UNDECIDED_REPLY, HELD_CLASSES, f"{row.adapter}: reply {row.seq}")
+    async def _carry_out_alike(self, rows: Sequence[Row[Any]], owed: str) -> list[str]:
+        """Tell the same of these replies to one adapter; where that is refused, of each by itself. Returns why those
+        that cannot be told are refused.
+        """
+        try:
+            await self._tell(rows, owed)
+        except Permanent as error:
+            if len(rows) == 1:
+                log("entries_refused", level="error", reply=rows[0].seq, detail=error.detail)
+                return [error.detail]
+            return [each for row in rows for each in await self._carry_out_alike([row], owed)]
+        await self._note_told(rows, owed)
+        return []
+
+    async def _note_told(self, rows: Sequence[Row[Any]], owed: str) -> None:
+        late: list[Row[Any]] = []
+        async with self._database.write() as tx:
+            told = await undecided_store.mark_told(tx, [row.seq for row in rows], owed)
+            if owed != "hold":
+                await wake_parked(tx, sorted({row.customer for row in rows}), self._clock.now())
+            else:  # of some, somebody may have decided, and lifted the entry, while it was being made
+                found = [await undecided_store.get_reply(tx, row.seq) for row in rows if row.seq not in told]
+                closed = {each.seq for each in found if each is not None and each.state != "undecided"}
+                late = [row for row in rows if row.seq in closed]
+        if late:
+            await self._lift(late)
+
+    async def _tell(self, rows: Sequence[Row[Any]], owed: str) -> None:
+        """What is owed of these replies, all to one adapter."""
+        if owed == "hold":
+            await self._add(rows, [_hold_of(row) for row in rows])
             return
-        if row.owes == "stop":
-            source = f"{row.adapter}: reply {row.seq}, a stop by the word of {row.decided_by}"
-            await self._add(row, SuppressionReason.STOP_KEYWORD, stopped_classes(row.channel), source)
-        await self._lift(row)
+        if owed == "stop":
+            await self._add(rows, [_stop_of(row) for row in rows])
+        await self._lift(rows)
 
-    async def _add(
-        self, row: Row[Any], reason: SuppressionReason, classes: tuple[str, ...] | None, source: str
-    ) -> None:
-        since = row.held_from if reason is SuppressionReason.UNDECIDED_REPLY else row.at
-        entry = ProviderEntry(row.customer, row.address, row.channel, classes, reason, source, since)
-        await self._suppression.add_entries([entry], f"receipts of {row.adapter}")
+    async def _add(self, rows: Sequence[Row[Any]], entries: Sequence[ProviderEntry]) -> None:
+        await self._suppression.add_entries(entries, f"{RECEIPTS_OF}{rows[0].adapter}")
 
-    async def _lift(self, row: Row[Any]) -> None:
-        lift = AddressLift(row.address, row.channel, row.held_from)
-        await self._suppression.lift_entries(
-            [lift], SuppressionReason.UNDECIDED_REPLY, f"receipts of {row.adapter}", only_then=True
-        )
+    async def _lift(self, rows: Sequence[Row[Any]]) -> None:
+        lifts = [AddressLift(row.address, row.channel, row.held_from) for row in rows]
+        made_by = f"{RECEIPTS_OF}{rows[0].adapter}"
+        await self._suppression.lift_entries(lifts, SuppressionReason.UNDECIDED_REPLY, made_by, only_then=True)
+
+
+def _hold_of(row: Row[Any]) -> ProviderEntry:
+    source = f"{row.adapter}: reply {row.seq}"
+    scope = (row.customer, row.address, row.channel, HELD_CLASSES)
+    return ProviderEntry(*scope, SuppressionReason.UNDECIDED_REPLY, source, row.held_from)
+
+
+def _stop_of(row: Row[Any]) -> ProviderEntry:
+    source = f"{row.adapter}: reply {row.seq}, a stop by the word of {row.decided_by}"
+    scope = (row.customer, row.address, row.channel, stopped_classes(row.channel))
+    return ProviderEntry(*scope, SuppressionReason.STOP_KEYWORD, source, row.at)

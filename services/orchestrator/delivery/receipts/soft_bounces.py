@@ -39,19 +39,28 @@ class SoftBounceCounter:
             return
         bounced, arrived = _latest_by_address(receipts, messages, soft=True), _latest_by_address(receipts, messages)
         customers = {key.customer for key in (*bounced, *arrived)}
-        for key, bounces in (await _list_bouncing(tx, customers, now - self._settings.within_days * DAY)).items():
-            if len(bounces) < self._settings.limit:
+        within, limit = self._settings.within_days * DAY, self._settings.limit
+        # What made the address rest may have bounced as long ago as it rests, and what was counted then before that.
+        since = now - within - (self._settings.rest_days * DAY if arrived else 0)
+        for key, bounces in (await _list_bouncing(tx, customers, since)).items():
+            if len(bounces) < limit:
                 continue  # nothing has rested, and nothing needs to
             last = await _last_arrival(tx, key)
-            if sum(at > last for at in bounces.values()) >= self._settings.limit:
+            later = sorted(at for at in bounces.values() if at > last)
+            if sum(at > now - within for at in later) >= limit:
                 if key in bounced:
                     await store.note_consequence(tx, bounced[key].key, SuppressionReason.SOFT_BOUNCES)
-            elif key in arrived:
+            elif key in arrived and not _has_run(later, limit, within):
                 await store.note_consequence(tx, arrived[key].key, store.LIFTS)
 
     def rests_until(self, at: Instant) -> Instant:
         """When messages go to the address again, if the last of its messages has bounced at `at`."""
         return at + self._settings.rest_days * DAY
+
+
+def _has_run(instants: Sequence[Instant], limit: int, within: int) -> bool:
+    """Whether so many of these instants, which are in order, lie within so long a time."""
+    return any(end - begin < within for begin, end in zip(instants, instants[limit - 1 :], strict=False))
 
 
 def _latest_by_address(

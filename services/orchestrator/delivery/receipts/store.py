@@ -7,7 +7,7 @@ from sqlalchemy import Row
 
 from schemas.receipt import Receipt
 from schemas.times import Instant
-from schemas.vocabulary import CHANNELS, SuppressionReason
+from schemas.vocabulary import SuppressionReason
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.message_life import MessageStep, keep_steps
 from services.orchestrator.decisions.store import ERASED_SOURCE
@@ -30,7 +30,9 @@ LAST_MESSAGE: Final = (
     "WHERE channel = '{channel}' AND to_address = :address AND attempts > 0 AND event_source <> :erased "
     "ORDER BY created DESC, message_id LIMIT 1"
 )
-"""The channel stands in the statement itself, or the partial index (migration 0026) would not be used."""
+"""The channel stands in the statement itself, or its partial index (migrations 0026, 0030) would not be used."""
+REPLY_CHANNELS: Final = ("sms", "whatsapp")
+"""Channels with such an index. On others a reply would be looked for in all messages, so none is taken there."""
 STOPS_ADVERTISING: Final[Literal["stop_advertising"]] = "stop_advertising"
 """What `suppresses` says of a reply that wants no advertising, whatever a stop means on its channel."""
 LIFTS: Final[Literal["lift"]] = "lift"
@@ -74,7 +76,7 @@ async def load_messages(tx: Tx, ids: Collection[str]) -> dict[str, Row[Any]]:
 
 async def find_last_message(tx: Tx, channel: str, address: str) -> Row[Any] | None:
     """The last message to an address, which a reply from there belongs to."""
-    assert channel in CHANNELS
+    assert channel in REPLY_CHANNELS
     return await tx.row(LAST_MESSAGE.format(channel=channel), address=address, erased=ERASED_SOURCE)
 
 

@@ -53,16 +53,19 @@ def _held_from(key: str, now: Instant) -> Instant:
     return now - int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) % SECOND
 
 
-async def close_by_customer(tx: Tx, channel: str, address: str, state: ReplyDecision, now: Instant) -> list[str]:
-    """The customer has said plainly what they want: what they had said before needs no decision any more. Returns the
-    keys of these replies.
+async def close_by_customer(
+    tx: Tx, channel: str, address: str, state: ReplyDecision, until: Instant, now: Instant
+) -> list[str]:
+    """The customer has said plainly what they want: what they had said until then needs no decision any more. Returns
+    the keys of these replies.
     """
     closed = await tx.tuples(
         f"UPDATE undecided_reply SET {_CLOSED}, owes = 'lift' "
-        "WHERE state = 'undecided' AND channel = :channel AND address = :address AND received <= :now "
+        "WHERE state = 'undecided' AND channel = :channel AND address = :address AND at <= :until "
         "RETURNING receipt_key",
         state=state,
         by=BY_THE_CUSTOMER,
+        until=until,
         now=now,
         channel=channel,
         address=address,
@@ -110,14 +113,18 @@ async def list_owed(tx: Tx, limit: int, keys: Collection[str] | None = None) -> 
     )
 
 
-async def mark_told(tx: Tx, seq: int, owed: str) -> bool:
-    """The do-not-contact list knows it now; False if meanwhile it has to be told something else."""
+async def mark_told(tx: Tx, sequence: Sequence[int], owed: str) -> set[int]:
+    """The do-not-contact list knows it of these now; returns those of which it need not be told something else
+    meanwhile.
+    """
     gone = "" if owed == "hold" else ", address = NULL"
-    return bool(
-        await tx.execute(
-            f"UPDATE undecided_reply SET owes = NULL{gone} WHERE seq = :seq AND owes = :owed", seq=seq, owed=owed
-        )
+    told = await tx.tuples(
+        f"UPDATE undecided_reply SET owes = NULL{gone} WHERE owes = :owed AND {tx.in_list('seq', 'seqs', 'bigint')} "
+        "RETURNING seq",
+        owed=owed,
+        seqs=tx.list_parameter(sequence),
     )
+    return {seq for (seq,) in told}
 
 
 async def measure_undecided(tx: Tx) -> UndecidedSize:
