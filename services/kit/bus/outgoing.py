@@ -12,7 +12,7 @@ one customer is numbered, and becomes visible, in the order in which it happened
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from alembic.operations import Operations
@@ -26,6 +26,8 @@ OUTGOING_KEPT: Final = "outgoing_kept"
 """Notified, on SQLite alone, when a transaction has left something for a topic."""
 LEASE_DURATION: Final = 10 * SECOND
 """How long a publisher that says nothing keeps its topic."""
+PAGE_SIZE: Final = 100
+"""Rows that are read together when all are looked through."""
 
 
 def _outgoing_columns() -> list[Column[Any]]:
@@ -81,12 +83,32 @@ async def replace_body(tx: Tx, seq: int, body: bytes) -> None:
     await tx.execute("UPDATE outgoing SET body = :body WHERE seq = :seq", seq=seq, body=body)
 
 
-async def page_outgoing(tx: Tx, after: int, limit: int) -> Sequence[Row[Any]]:
-    """Rows beyond `after`, of all topics, locked: `seq`, `topic`, `body`."""
+async def lock_outgoing(tx: Tx, concerns: Callable[[Row[Any]], bool], limit: int) -> Sequence[Row[Any]]:
+    """The first rows of all topics that concern somebody, `limit` at most, locked: `seq`, `topic`, `body`.
+
+    All rows are read, without locks and with turns for others; only those that are returned are locked, and are as they
+    are now: one that was published meanwhile is absent.
+    """
+    after, found = 0, list[int]()
+    while len(found) < limit:
+        page = await tx.rows(
+            "SELECT seq, topic, body FROM outgoing WHERE seq > :after ORDER BY seq LIMIT :page",
+            after=after,
+            page=PAGE_SIZE,
+        )
+        if not page:
+            break
+        after = page[-1].seq
+        for row in page:
+            await tx.loop_share.give_turn_if_due()
+            if concerns(row):
+                found.append(row.seq)
+    if not found:
+        return ()
     return await tx.rows(
-        f"SELECT seq, topic, body FROM outgoing WHERE seq > :after ORDER BY seq LIMIT :limit {tx.for_update}",
-        after=after,
-        limit=limit,
+        f"SELECT seq, topic, body FROM outgoing WHERE {tx.in_list('seq', 'seqs', 'bigint')} ORDER BY seq "
+        f"{tx.for_update}",
+        seqs=tx.list_parameter(found[:limit]),
     )
 
 

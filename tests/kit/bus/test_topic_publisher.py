@@ -76,6 +76,22 @@ async def test_what_was_left_is_published_in_order_and_then_gone(database: Datab
     assert await waiting(database) == 0
 
 
+async def test_only_rows_that_concern_somebody_are_locked_and_some_at_a_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "PAGE_SIZE", 2)
+    await leave(database, b"a", b"own", b"b", b"own", b"c", b"own", b"d")
+    async with database.write() as tx:
+        locked = await outgoing.lock_outgoing(tx, lambda row: row.body == b"own", 2)
+        assert [row.body for row in locked] == [b"own", b"own"]
+        if tx.dialect == "postgresql":
+            async with asyncio.timeout(5), database.write() as other:
+                await other.execute("DELETE FROM outgoing WHERE body <> :own", own=b"own")
+                left = await other.rows("SELECT seq FROM outgoing ORDER BY seq FOR UPDATE SKIP LOCKED")
+                assert len(left) == 1  # beyond the limit
+        assert await outgoing.lock_outgoing(tx, lambda row: False, 2) == ()
+
+
 async def test_nothing_of_a_transaction_that_was_rolled_back_is_published(database: Database, bus: LocalBus) -> None:
     async def fail() -> None:
         async with database.write() as tx:
