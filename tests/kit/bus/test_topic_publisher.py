@@ -12,10 +12,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
 from services.kit.bus import outgoing
-from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.local_bus import LocalBus, LocalPublisher
 from services.kit.bus.outgoing import claim_topic, create_outgoing, keep_outgoing
 from services.kit.bus.protocol import Outgoing, Partition
-from services.kit.bus.topic_publisher import TopicMetrics, TopicPublisher
+from services.kit.bus.topic_publisher import POLL_INTERVAL, TopicMetrics, TopicPublisher
 from services.kit.db.database import Database
 from services.kit.errors import BusGone
 from services.kit.observability.metrics import Registry
@@ -220,3 +220,30 @@ async def test_the_gauge_says_since_when_something_waits(database: Database, bus
     await one.publish_next()
     await one.update_gauge()
     assert one._metrics.oldest(TOPIC)._value.get() == 0.0
+
+
+class RefusingLog(LocalBus):
+    """A log that lets nobody publish, and says when to ask again."""
+
+    asked = 0
+
+    def publisher(self, name: str) -> LocalPublisher:
+        self.asked += 1
+        raise BusGone("not allowed", retry_after=30.0)
+
+
+async def test_a_topic_that_is_refused_is_asked_for_again_when_the_log_says_so(
+    database: Database, tmp_path: Path
+) -> None:
+    refusing, stopping = RefusingLog(tmp_path / "refusing.db", partitions=1), asyncio.Event()
+    await leave(database, b"a")
+    running = asyncio.create_task(publisher(database, refusing).run_until_stopped(stopping))
+    while not refusing.asked:
+        await asyncio.sleep(0.01)
+    await leave(database, b"b")
+    await asyncio.sleep(3 * POLL_INTERVAL)
+    assert refusing.asked == 1
+    stopping.set()
+    async with asyncio.timeout(5):
+        await running
+    await refusing.close()
