@@ -12,20 +12,25 @@ one customer is numbered, and becomes visible, in the order in which it happened
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from alembic.operations import Operations
 from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary, Row
 
-from schemas.times import SECOND, Instant
+from schemas.times import HOUR, SECOND, Instant
 from services.kit.db.bytewise_text import Text
 from services.kit.db.database import Database, Tx
+from services.kit.observability.logs import log
 
 OUTGOING_KEPT: Final = "outgoing_kept"
 """Notified, on SQLite alone, when a transaction has left something for a topic."""
 LEASE_DURATION: Final = 10 * SECOND
 """How long a publisher that says nothing keeps its topic."""
+LEFT_OVER_AGE: Final = 24 * HOUR
+"""How old rows must be to be deleted where nobody publishes them: processes change to other settings one by one."""
+DELETED_AT_ONCE: Final = 500
 PAGE_SIZE: Final = 100
 """Rows that are read together when all are looked through."""
 
@@ -110,6 +115,26 @@ async def lock_outgoing(tx: Tx, concerns: Callable[[Row[Any]], bool], limit: int
         f"{tx.for_update}",
         seqs=tx.list_parameter(found[:limit]),
     )
+
+
+async def delete_left_over(database: Database, now: Instant) -> None:
+    """Deletes what has waited for a day under names that no topic has any more, and says so in the log."""
+    names = sorted(database.out_topics.values())
+    deleted = Counter[str]()
+    while True:
+        async with database.write() as tx:
+            rows = await tx.tuples(
+                "DELETE FROM outgoing WHERE seq IN (SELECT seq FROM outgoing WHERE recorded < :before "
+                f"AND NOT ({tx.in_list('topic', 'names')}) ORDER BY seq LIMIT :limit) RETURNING topic",
+                before=now - LEFT_OVER_AGE,
+                names=tx.list_parameter(names),
+                limit=DELETED_AT_ONCE,
+            )
+        deleted.update(topic for (topic,) in rows)
+        if len(rows) < DELETED_AT_ONCE:
+            break
+    for topic, count in deleted.items():
+        log("unpublished_rows_deleted", "warning", topic=topic, count=count)
 
 
 async def claim_topic(database: Database, topic: str, owner: str) -> bool:

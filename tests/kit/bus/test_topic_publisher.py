@@ -92,6 +92,26 @@ async def test_only_rows_that_concern_somebody_are_locked_and_some_at_a_time(
         assert await outgoing.lock_outgoing(tx, lambda row: False, 2) == ()
 
 
+async def test_what_no_topic_publishes_any_more_is_deleted_after_a_day(
+    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "DELETED_AT_ONCE", 2)
+    database.out_topics = {"tactful.messages": TOPIC}
+    await leave(database, b"present")
+    async with database.write() as tx:
+        for number in range(5):
+            await keep_outgoing(tx, "former", b"old", number)
+        await keep_outgoing(tx, "former", b"new", outgoing.LEFT_OVER_AGE)
+    await outgoing.delete_left_over(database, outgoing.LEFT_OVER_AGE + 10)
+    async with database.read() as tx:
+        assert {row.body for row in await tx.rows("SELECT body FROM outgoing")} == {b"present", b"new"}
+    (record,) = [each for each in caplog.records if each.message == "unpublished_rows_deleted"]
+    assert record.__dict__["fields"] == {"topic": "former", "count": 5}
+    database.out_topics = {}
+    await outgoing.delete_left_over(database, outgoing.LEFT_OVER_AGE + 10)
+    assert await waiting(database) == 0
+
+
 async def test_nothing_of_a_transaction_that_was_rolled_back_is_published(database: Database, bus: LocalBus) -> None:
     async def fail() -> None:
         async with database.write() as tx:
