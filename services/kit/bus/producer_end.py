@@ -20,8 +20,7 @@ async def end_producer(producer: AIOKafkaProducer) -> None:
     client._get_conn = _no_connection
     if (sending := producer._sender.sender_task) is not None:
         sending.cancel()
-    for batch in itertools.chain(*held._batches.values(), held._pending_batches):
-        batch.future.cancel()  # a `stop` that was cut off waits for it
+    dropped = {*itertools.chain(*held._batches.values()), *held._pending_batches}
     held._batches.clear()
     for connection in list(client._conns.values()):
         if connection._writer is not None:
@@ -29,6 +28,10 @@ async def end_producer(producer: AIOKafkaProducer) -> None:
     producer._closed = True  # or it would complain of not having been stopped
     tasks = [asyncio.ensure_future(client.close()), *([sending] if sending is not None else [])]
     await asyncio.wait(tasks, timeout=END_TIMEOUT)
+    for batch in dropped:  # a `stop` that was cut off waits for them; only now, as the sending task counts on them
+        if not batch.future.done():
+            held._pending_batches.add(batch)  # whence its callback takes it
+            batch.future.cancel()
 
 
 async def _no_connection(*_: Any, **__: Any) -> None:
