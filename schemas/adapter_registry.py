@@ -79,6 +79,8 @@ class AdapterDeclaration:
     """
     receipts_need: tuple[str, ...] = ()
     """The settings without which no receipt comes, or nobody can prove who has sent it."""
+    receipts_need_further: Callable[[Any], tuple[str, ...]] = field(default=lambda settings: ())
+    """Of an instance of `settings`: what receipts need besides, because of what is set."""
     tells_arrival: bool = True
     """With receipts: whether they also say what has arrived. Otherwise what the provider has taken counts as arrived,
     until it says that it has not.
@@ -103,7 +105,8 @@ class AdapterDeclaration:
 
     def missing_for_receipts(self, settings: BaseModel) -> tuple[str, ...]:
         """Which settings it still needs for receipts; `settings`: an instance of its own."""
-        return tuple(field for field in self.receipts_need if getattr(settings, field) is None)
+        needed = (*self.receipts_need, *self.receipts_need_further(settings))
+        return tuple(field for field in needed if getattr(settings, field) is None)
 
 
 ADAPTER_REGISTRY: Final = ExtensionRegistry(AdapterDeclaration, "services.orchestrator.delivery.adapters")

@@ -4,6 +4,7 @@ A channel is a folder in `services/orchestrator/delivery/channels/` (docs/extend
 services and by the command line; how it checks and renders content only by the orchestrator.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -78,6 +79,9 @@ class ChannelDeclaration:
 
     reply_window: ReplyWindow | None = None
     """Which messages may only be sent soon after a message of the customer; None: all may be sent at any time."""
+    sender_spellings: Callable[[str], tuple[str, ...]] = lambda address: (address,)
+    """Of the address from which providers say that a customer has written: all that messages to this customer may have
+    gone to. More than one where the network knows its members by numbers that are not those one dials."""
 
     @property
     def needs_address(self) -> bool:

@@ -62,7 +62,8 @@ class CustomerReply(msgspec.Struct, frozen=True):
     """What a customer has written to us, on a channel and from an address, through a provider.
 
     It belongs to the last message that went there. `key`: the same whenever the provider repeats it. `keyword`: what
-    the provider has understood it to be; None where it leaves that to us.
+    the provider has understood it to be; None where it leaves that to us. `elsewhere`: it was written to an account
+    that is not the adapter's, and is only counted.
     """
 
     key: str
@@ -71,6 +72,7 @@ class CustomerReply(msgspec.Struct, frozen=True):
     text: str
     at: Instant
     keyword: ReplyKeyword | None = None
+    elsewhere: bool = False
 
 
 Statement = Receipt | CustomerReply

@@ -362,6 +362,10 @@ def _check_sender(
         fields = [field.upper() if name == declaration.id else field for field in missing]
         remedy = f"set {', '.join(prefix + field for field in fields)} (docs/receipts.md)"
         return DoctorFinding(check, CheckState.AMBER, f"{detail}; bounces and complaints do not come back", remedy)
+    if settings.shares_window(channel):
+        detail += "; not the only adapter: free text may only follow a message of the customer to the same one"
+        remedy = f"give one adapter of TACTFUL_ADAPTERS__{channel.upper()} a weight and the others 0, or send templates"
+        return DoctorFinding(check, CheckState.AMBER, detail, remedy)
     if _lacks_imprint(settings, channel):
         detail += "; the sender has no postal address, which advertising has to show"
         return DoctorFinding(check, CheckState.AMBER, detail, "set TACTFUL_MAIL__POSTAL_ADDRESS")

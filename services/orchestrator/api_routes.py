@@ -21,7 +21,7 @@ from services.orchestrator import internal_api, runbooks
 from services.orchestrator.access import api as access_api
 from services.orchestrator.campaigns import api as campaigns_api
 from services.orchestrator.campaigns import policy_api, preview_api
-from services.orchestrator.campaigns.lint import with_confirmations, with_senders
+from services.orchestrator.campaigns.lint import with_confirmations, with_senders, with_windows
 from services.orchestrator.campaigns.policy_workflow import SituationsApi, TopicsApi
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.dead_letters import api as dead_letters_api
@@ -134,4 +134,6 @@ def _why_routes(
 def _check_for(settings: OrchestratorSettings) -> Callable[[Campaign], list[Finding]]:
     """The check of contents, with what the settings of this installation mean for a campaign."""
     sending = [channel for channel in settings.adapters if settings.leaves_installation(channel)]
-    return with_senders(with_confirmations(check_content, settings.silent_adapters()), settings.mail, sending)
+    shared = [channel for channel in settings.adapters if settings.shares_window(channel)]
+    check = with_windows(with_confirmations(check_content, settings.silent_adapters()), shared)
+    return with_senders(check, settings.mail, sending)

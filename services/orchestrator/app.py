@@ -17,6 +17,7 @@ from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
+from services.kit.bus.outgoing import delete_left_over
 from services.kit.bus.protocol import Bus
 from services.kit.bus.topic_publisher import TopicPublisher
 from services.kit.db.database import Database, Tx
@@ -221,6 +222,7 @@ def _add_schedule_role(service: OrchestratorService, components: Components, bus
         publisher = _build_publisher(components, bus, components.settings.kafka.messages_topic)
         service.add_job("messages topic", publisher.run_until_stopped)
         service.add_job("messages topic gauge", lambda stop: run_periodic_checks(stop, publisher.update_gauge))
+    service.add_job("left over", partial(repeat_every, EXPIRY_SECONDS, lambda: delete_left_over(database, clock.now())))
     service.add_job("simulations", SimulationRunner(database, components.recorder, clock).run_until_stopped)
     if free_running:
         auditor = Auditor(database, components.recorder, clock, components.audit_metrics)

@@ -201,6 +201,14 @@ class OrchestratorSettings(ExtensionSections):
             if not self.gives_receipts(route.adapter)
         }
 
+    def shares_window(self, channel: str) -> bool:
+        """Whether several adapters serve a channel on which some messages may only follow one of the customer to the
+        same adapter.
+        """
+        if CHANNEL_REGISTRY.declarations[channel].reply_window is None or not self.leaves_installation(channel):
+            return False
+        return sum(route.weight > 0 for route in self.routes_of(channel)) > 1
+
     def trial_of(self, adapter: str) -> TrialRecipients | None:
         """The only recipients that an adapter may reach; None if it is not in trial mode. Raises SettingsError."""
         kind = self.kind_of(adapter)

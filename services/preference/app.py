@@ -13,6 +13,7 @@ from services.kit.bus.consume_loop import LONGEST_PACE, ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.dead_letter_queue import DeadLetterQueue
 from services.kit.bus.fence import WakeSignal
+from services.kit.bus.outgoing import delete_left_over
 from services.kit.bus.protocol import Bus
 from services.kit.bus.sender_signature import SenderSignature
 from services.kit.bus.topic_publisher import TopicMetrics, TopicPublisher
@@ -116,6 +117,7 @@ def build(
     service.add_job("customer lookup", partial(do_once, CustomerLookupBuild(database, region, erased).build))
     service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
+    service.add_job("left over", partial(repeat_every, EXPIRY_SECONDS, lambda: delete_left_over(database, clock.now())))
     return service
 
 

@@ -7,21 +7,22 @@ kept under the lock of the customer's state. While the topic is off nothing is.
 
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
+from sqlalchemy import Row
 
 from schemas.facts import Preference
 from schemas.out_topics import STRUCTURED_HEADERS, OptOutItem, OptOutsData, opt_outs_event
 from schemas.times import Instant, format_instant
 from schemas.topics import OPT_OUTS
 from services.erasure.eraser import Subject
-from services.kit.bus.outgoing import keep_outgoing, page_outgoing, replace_body
+from services.kit.bus.outgoing import keep_outgoing, lock_outgoing, replace_body
 from services.kit.bus.protocol import Outgoing
 from services.kit.db.database import Tx
 
-PAGE_SIZE: Final = 500
+_MOST_FORGOTTEN: Final = 100
 
 
 class _OptOuts(msgspec.Struct, frozen=True, array_like=True):
@@ -113,22 +114,23 @@ def _value(item: _OptOuts, event_id: str) -> bytes | None:
 
 
 async def forget_outgoing(tx: Tx, subject: Subject) -> int | None:
-    """Step of an erasure: blank the customer's opt-outs that wait to be published, and wait until the topic has been
-    told to drop those that were. Where the topic is off, nobody will tell it.
+    """Step of an erasure: blank some of the customer's opt-outs that wait to be published, and wait until the topic has
+    been told to drop those that were. Where the topic is off, nobody will tell it.
     """
-    after, found, waits = 0, 0, False
-    while rows := await page_outgoing(tx, after, PAGE_SIZE):
-        after = rows[-1].seq
-        for row in rows:
-            kept = _decode(row.body)
-            own = [each for each in kept.items if each.customer == subject.customer]
-            if not own:
-                continue
-            is_on = row.topic in tx.out_topics.values()
-            waits |= is_on and any(each.data is None for each in own)
-            gone = [each for each in own if each.data is not None or not is_on]
-            if gone:
-                items = tuple(replace(each, customer="") if each in gone else each for each in kept.items)
-                await replace_body(tx, row.seq, _encode(KeptOptOuts(kept.token, items)))
-                found += 1
-    return found or (None if waits else 0)
+    topics, waits = set(tx.out_topics.values()), False
+
+    def is_gone(item: _OptOuts, row: Row[Any]) -> bool:
+        return item.customer == subject.customer and (item.data is not None or row.topic not in topics)
+
+    def concerns(row: Row[Any]) -> bool:
+        nonlocal waits
+        own = [each for each in _decode(row.body).items if each.customer == subject.customer]
+        waits |= any(not is_gone(each, row) for each in own)
+        return any(is_gone(each, row) for each in own)
+
+    rows = await lock_outgoing(tx, concerns, _MOST_FORGOTTEN)
+    for row in rows:
+        kept = _decode(row.body)
+        items = tuple(replace(each, customer="") if is_gone(each, row) else each for each in kept.items)
+        await replace_body(tx, row.seq, _encode(KeptOptOuts(kept.token, items)))
+    return len(rows) or (None if waits else 0)

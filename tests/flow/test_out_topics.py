@@ -13,6 +13,7 @@ from schemas.event import decode_event
 from schemas.times import DAY, HOUR, MINUTE, format_instant
 from services.development.all_services import SERVICE_NAMES
 from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.outgoing import keep_outgoing
 from services.kit.runtime.kafka_settings import KafkaSettings
 from services.orchestrator.delivery import claims
 from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
@@ -236,6 +237,23 @@ async def test_what_was_there_before_the_topic_was_is_published_once(tmp_path: P
         await until(lambda: find_settled(again))
         last = {each.key: each.event for each in await published(again, OPT_OUTS)}
         assert {key: each and each["data"]["opt_outs"] for key, each in last.items()} == {"c-1": [], "c-2": []}
+
+
+async def test_what_waits_under_a_former_name_is_deleted_a_day_later(tmp_path: Path) -> None:
+    async with live(tmp_path, MONDAY, kafka=BOTH) as before:
+        databases = {name: before.together.databases[name] for name in ("orchestrator", "preference")}
+        for database in databases.values():
+            async with database.write() as tx:
+                await keep_outgoing(tx, "former", b"c-1", MONDAY - 2 * DAY)
+                await keep_outgoing(tx, "former", b"c-2", MONDAY - HOUR)
+    async with live(tmp_path, MONDAY) as after:
+        for name in databases:
+
+            async def is_deleted(name: str = name) -> bool:
+                async with after.together.databases[name].read() as tx:
+                    return [row.body for row in await tx.rows("SELECT body FROM outgoing")] == [b"c-2"]
+
+            await until(is_deleted)
 
 
 async def find_settled(product: Live, value: str = OPT_OUTS) -> bool:

@@ -59,6 +59,13 @@ def status_of_receipt(running: RunningProduct, secret: str) -> int:
     return httpx.post(url, content=RECEIPTS, headers=headers, trust_env=False, timeout=30).status_code
 
 
+def status_of_question(running: RunningProduct, token: str) -> int:
+    """Of the question by which Meta makes sure of the address of receipts."""
+    query = {"hub.mode": "subscribe", "hub.verify_token": token, "hub.challenge": "1158201444"}
+    url = f"{running.address}/v1/receipts/whatsapp_cloud"
+    return httpx.get(url, params=query, trust_env=False, timeout=30).status_code
+
+
 def verifies(secret: str, request: tuple[dict[str, str], str]) -> bool:
     try:
         Verifier(secret).verify(request[1], request[0])
@@ -71,11 +78,16 @@ def test_a_changed_file_is_in_force_within_seconds(tmp_path: Path) -> None:
     files = tmp_path / "secrets"
     files.mkdir()
     (files / "TACTFUL_WEBHOOK__SECRET").write_text(FIRST)
+    (files / "TACTFUL_WHATSAPP_CLOUD__VERIFY_TOKEN").write_text(FIRST)
     with receiver() as (url, seen):
         given = {
             "TACTFUL_SECRETS_DIR": str(files),
             "TACTFUL_ADAPTERS__EMAIL": "webhook",
             "TACTFUL_WEBHOOK__URL": url,
+            "TACTFUL_ADAPTERS__WHATSAPP": "whatsapp_cloud",
+            "TACTFUL_WHATSAPP_CLOUD__KEY": "key-of-an-account-0001",
+            "TACTFUL_WHATSAPP_CLOUD__PHONE_NUMBER_ID": "10654035",
+            "TACTFUL_WHATSAPP_CLOUD__APP_SECRET": "secret-of-the-app-0001",
             "TACTFUL_OUTBOUND__NETWORKS": "127.0.0.0/8",
             "TACTFUL_LOG_LEVEL": "info",
         }
@@ -88,13 +100,19 @@ def test_a_changed_file_is_in_force_within_seconds(tmp_path: Path) -> None:
 
             assert verifies(FIRST, send())
             assert (status_of_receipt(running, FIRST), status_of_receipt(running, NEXT)) == (200, 401)
-            (files / ".new").write_text(NEXT)
-            (files / ".new").replace(files / "TACTFUL_WEBHOOK__SECRET")
+            assert (status_of_question(running, FIRST), status_of_question(running, NEXT)) == (200, 401)
+            for name in ("TACTFUL_WHATSAPP_CLOUD__VERIFY_TOKEN", "TACTFUL_WEBHOOK__SECRET"):
+                (files / ".new").write_text(NEXT)
+                (files / ".new").replace(files / name)
             deadline = time.monotonic() + 30
             while not verifies(NEXT, send()):
                 assert time.monotonic() < deadline
                 time.sleep(0.5)
             assert (status_of_receipt(running, FIRST), status_of_receipt(running, NEXT)) == (401, 200)
+            while status_of_question(running, NEXT) != 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.5)
+            assert status_of_question(running, FIRST) == 401
             log = (tmp_path / "dev.log").read_text()
     assert '"action": "adapter_secret_changed"' in log and "TACTFUL_WEBHOOK__SECRET" in log
     assert NEXT not in log and FIRST not in log

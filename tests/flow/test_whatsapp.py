@@ -158,6 +158,75 @@ async def test_stop_forbids_every_class_and_a_wish_about_advertising_forbids_tha
     assert await entries(product) == []
 
 
+MEXICAN = ("+525512345678", "5215512345678")
+"""A number as one dials it, and as Meta knows its member."""
+
+
+async def write_as_mexican(product: Live, text: str, at: Instant, id: str = "1") -> dict[str, int]:
+    message = {"from": MEXICAN[1], "id": id, "timestamp": str(at // SECOND), "type": "text", "text": {"body": text}}
+    answer = await post(product, {"metadata": {"phone_number_id": NUMBER_ID}, "messages": [message]})
+    assert answer.status_code == 200
+    counts: dict[str, int] = answer.json()
+    return counts
+
+
+async def test_a_reply_from_the_number_that_meta_knows_a_member_by_opens_the_window_and_its_stop_counts(
+    product: Live,
+) -> None:
+    provider = Provider()
+    address = {"channel": "whatsapp", "address": MEXICAN[0], "verified": True}
+    await product.customer(customer("c-1", addresses=[address], consent=[{**GRANTED, "wording": "chats-1"}]))
+    await sent(product, "shop.offer", "e-1", provider)
+    assert await write_as_mexican(product, "Where is it?", MONDAY) == {"new": 1, "repeated": 0, "unknown": 0}
+    assert (await shown(product, await sent(product, "shop.question", "e-2", provider)))["status"] == "accepted"
+    assert await write_as_mexican(product, "STOP", MONDAY, "2") == {"new": 1, "repeated": 0, "unknown": 0}
+    assert await write_as_mexican(product, "STOP", MONDAY, "2") == {"new": 0, "repeated": 1, "unknown": 0}
+    (decision,) = (await product.send(event("shop.question", "e-3")))["decisions"]
+    assert decision["outcome"] == "suppress"
+    await write_as_mexican(product, "START", MONDAY, "3")
+    assert await entries(product) == []
+
+
+async def test_a_stop_forbids_all_numbers_of_a_member_where_no_message_is_known(product: Live) -> None:
+    stop = {"from": "551187654321", "id": "1", "timestamp": str(MONDAY // SECOND), "type": "text"}
+    value = {"metadata": {"phone_number_id": NUMBER_ID}, "messages": [{**stop, "text": {"body": "stop"}}]}
+    assert (await post(product, value)).json() == {"new": 1, "repeated": 0, "unknown": 0}
+    assert len(await entries(product)) == 2
+    address = {"channel": "whatsapp", "address": "+5511987654321", "verified": True}
+    await product.customer(customer("c-1", addresses=[address], consent=[{**GRANTED, "wording": "chats-1"}]))
+    (decision,) = (await product.send(event("shop.offer", "e-1")))["decisions"]
+    assert (decision["outcome"], decision["reason"]) == ("suppress", "suppression_list")
+
+
+@pytest.mark.parametrize(
+    ("changes", "number_id", "cause", "line"),
+    [
+        ({"from": "user.name"}, NUMBER_ID, "unreadable_address", "reply_from_unreadable_address"),
+        ({"from": "99912"}, NUMBER_ID, "unreadable_address", "reply_from_unreadable_address"),
+        ({}, "999999999", "other_account", "reply_to_other_account"),
+    ],
+)
+async def test_a_stop_that_nothing_can_be_made_of_is_counted_and_logged_without_its_address(
+    product: Live,
+    caplog: pytest.LogCaptureFixture,
+    changes: dict[str, str],
+    number_id: str,
+    cause: str,
+    line: str,
+) -> None:
+    def count(cause: str) -> float:
+        labels = {"adapter": "whatsapp_cloud", "cause": cause}
+        registry = product.together.orchestrator.components.registry
+        return registry.get_sample_value("tactful_receipts_without_effect_total", labels) or 0.0
+
+    message = {"from": NUMBER[1:], "id": "1", "type": "text", "text": {"body": "STOP"}, **changes}
+    answer = await post(product, {"metadata": {"phone_number_id": number_id}, "messages": [message]})
+    assert (answer.status_code, answer.json()) == (200, {"new": 0, "repeated": 0, "unknown": 1})
+    assert (count(cause), count("unknown_message"), await entries(product)) == (1.0, 0.0, [])
+    (record,) = [each for each in caplog.records if each.message == line]
+    assert record.__dict__["fields"] == {"adapter": "whatsapp_cloud", "channel": "whatsapp", "asks": "stop"}
+
+
 async def test_meta_asks_for_the_address_and_gets_its_challenge_back(product: Live) -> None:
     query = {"hub.mode": "subscribe", "hub.verify_token": TOKEN, "hub.challenge": "1158201444"}
     async with httpx.AsyncClient(transport=ContractTransport(product.together.app), base_url="http://tactful") as meta:

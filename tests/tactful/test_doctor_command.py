@@ -151,6 +151,28 @@ def test_postgresql_is_reached_and_its_clock_compared(nothing: dict[str, str], p
     assert (found["db orchestrator"], found["clock"]) == ("red", "green")
 
 
+@pytest.mark.parametrize(
+    ("weights", "state"), [((1, 1), "amber"), ((1, 0), "green")], ids=["two that send", "one that stands by"]
+)
+def test_two_adapters_of_a_channel_with_a_reply_window_are_amber(
+    nothing: dict[str, str], weights: tuple[int, int], state: str
+) -> None:
+    secrets = {"key": "key-of-an-account-0001", "app_secret": "secret-of-the-app-0001", "verify_token": 24 * "t"}
+    accounts = {
+        name: {"adapter": "whatsapp_cloud", "phone_number_id": f"1065403{number}", **secrets}
+        for number, name in enumerate(("north", "south"))
+    }
+    routes = [{"adapter": name, "weight": weight} for name, weight in zip(accounts, weights, strict=True)]
+    given = {
+        **nothing,
+        "TACTFUL_ADAPTERS__WHATSAPP": json.dumps(routes),
+        "TACTFUL_ACCOUNTS": json.dumps(accounts),
+    }
+    found = [each for each in run("doctor", "-o", "json", given=given).data if each["check"] == "send whatsapp"]
+    assert [each["state"] for each in found] == [state, state]
+    assert ("TACTFUL_ADAPTERS__WHATSAPP" in (found[0]["mend"] or "")) == (state == "amber")
+
+
 def test_an_adapter_whose_receipts_are_not_set_up_is_amber_and_says_what_to_set(nothing: dict[str, str]) -> None:
     vonage = {"adapter": "vonage", "key": "0123456789abcdef", "key_id": "abc12345", "sender": "Shop"}
     given = {

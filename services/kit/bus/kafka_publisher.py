@@ -7,7 +7,6 @@ ours have done is never kept in them (docs/decisions/0003).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
@@ -15,6 +14,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 
 from services.kit.bus.kafka_connection import KafkaConnection
+from services.kit.bus.producer_end import end_producer
 from services.kit.bus.protocol import Outgoing
 
 TRANSACTION_TIMEOUT_MS: Final = 30_000
@@ -69,9 +69,14 @@ class KafkaPublisher:
 
     async def close(self) -> None:
         """See Publisher."""
-        with contextlib.suppress(Exception):
+        try:
             async with asyncio.timeout(ABORT_TIMEOUT):
                 await self._producer.stop()
+        except Exception:
+            await end_producer(self._producer)
+        except BaseException:
+            await end_producer(self._producer)
+            raise
 
 
 def _see_error(future: asyncio.Future[Any]) -> None:

@@ -13,20 +13,27 @@ lock says why its order does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from alembic.operations import Operations
 from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary, Row
 
-from schemas.times import SECOND, Instant
+from schemas.times import HOUR, SECOND, Instant
 from services.kit.db.bytewise_text import Text
 from services.kit.db.database import Database, Tx
+from services.kit.observability.logs import log
 
 OUTGOING_KEPT: Final = "outgoing_kept"
 """Notified, on SQLite alone, when a transaction has left something for a topic."""
 LEASE_DURATION: Final = 10 * SECOND
 """How long a publisher that says nothing keeps its topic."""
+LEFT_OVER_AGE: Final = 24 * HOUR
+"""How old rows must be to be deleted where nobody publishes them: processes change to other settings one by one."""
+DELETED_AT_ONCE: Final = 500
+PAGE_SIZE: Final = 100
+"""Rows that are read together when all are looked through."""
 
 
 def _outgoing_columns() -> list[Column[Any]]:
@@ -82,13 +89,53 @@ async def replace_body(tx: Tx, seq: int, body: bytes) -> None:
     await tx.execute("UPDATE outgoing SET body = :body WHERE seq = :seq", seq=seq, body=body)
 
 
-async def page_outgoing(tx: Tx, after: int, limit: int) -> Sequence[Row[Any]]:
-    """Rows beyond `after`, of all topics, locked: `seq`, `topic`, `body`."""
+async def lock_outgoing(tx: Tx, concerns: Callable[[Row[Any]], bool], limit: int) -> Sequence[Row[Any]]:
+    """The first rows of all topics that concern somebody, `limit` at most, locked: `seq`, `topic`, `body`.
+
+    All rows are read, without locks and with turns for others; only those that are returned are locked, and are as they
+    are now: one that was published meanwhile is absent.
+    """
+    after, found = 0, list[int]()
+    while len(found) < limit:
+        page = await tx.rows(
+            "SELECT seq, topic, body FROM outgoing WHERE seq > :after ORDER BY seq LIMIT :page",
+            after=after,
+            page=PAGE_SIZE,
+        )
+        if not page:
+            break
+        after = page[-1].seq
+        for row in page:
+            await tx.loop_share.give_turn_if_due()
+            if concerns(row):
+                found.append(row.seq)
+    if not found:
+        return ()
     return await tx.rows(
-        f"SELECT seq, topic, body FROM outgoing WHERE seq > :after ORDER BY seq LIMIT :limit {tx.for_update}",
-        after=after,
-        limit=limit,
+        f"SELECT seq, topic, body FROM outgoing WHERE {tx.in_list('seq', 'seqs', 'bigint')} ORDER BY seq "
+        f"{tx.for_update}",
+        seqs=tx.list_parameter(found[:limit]),
     )
+
+
+async def delete_left_over(database: Database, now: Instant) -> None:
+    """Deletes what has waited for a day under names that no topic has any more, and says so in the log."""
+    names = sorted(database.out_topics.values())
+    deleted = Counter[str]()
+    while True:
+        async with database.write() as tx:
+            rows = await tx.tuples(
+                "DELETE FROM outgoing WHERE seq IN (SELECT seq FROM outgoing WHERE recorded < :before "
+                f"AND NOT ({tx.in_list('topic', 'names')}) ORDER BY seq LIMIT :limit) RETURNING topic",
+                before=now - LEFT_OVER_AGE,
+                names=tx.list_parameter(names),
+                limit=DELETED_AT_ONCE,
+            )
+        deleted.update(topic for (topic,) in rows)
+        if len(rows) < DELETED_AT_ONCE:
+            break
+    for topic, count in deleted.items():
+        log("unpublished_rows_deleted", "warning", topic=topic, count=count)
 
 
 async def claim_topic(database: Database, topic: str, owner: str) -> bool:

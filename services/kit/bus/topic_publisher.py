@@ -83,14 +83,18 @@ class TopicPublisher:
         self._publisher: Publisher | None = None
 
     async def run_until_stopped(self, stopping: asyncio.Event) -> None:
-        """Runs until `stopping` is set; looks every POLL_INTERVAL, and on SQLite when something was left."""
+        """Runs until `stopping` is set; looks every POLL_INTERVAL, and on SQLite when something was left; after
+        an error when it says so.
+        """
         try:
             while not stopping.is_set():
-                signal, more = self._signal.next_event(), False
+                signal = self._signal.next_event()
                 try:
                     more = await self.publish_next()
                 except Transient as error:
                     log_error("topic_waits", error, "warning", topic=self._topic)
+                    await wait_for_any(error.retry_after, stopping)
+                    continue
                 if not more:
                     await wait_for_any(POLL_INTERVAL, stopping, signal)
         finally:

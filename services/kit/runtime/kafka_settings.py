@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from schemas.documents import FieldError
+from schemas.topics import DEAD_LETTERS, OUT_TOPICS
 from services.kit.runtime.section import Section
 
 
@@ -68,6 +69,12 @@ class KafkaSettings(Section):
     client_id: Annotated[str, AfterValidator(_check_client_id)] | None = None
     client_secret: SecretStr | None = Field(default=None, min_length=1)
     scope: str | None = None
+
+    @property
+    def own_topics(self) -> frozenset[str]:
+        """The names of the topics that Tactful itself reads or writes, those that are off by their default names."""
+        own = {self.events_topic, self.messages_topic, self.optouts_topic, DEAD_LETTERS.name, *OUT_TOPICS}
+        return frozenset(name for name in own if name is not None)
 
     @property
     def uses_tls(self) -> bool:

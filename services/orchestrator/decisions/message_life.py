@@ -17,7 +17,7 @@ from schemas.out_topics import STRUCTURED_HEADERS, MessageChange, MessageChangeK
 from schemas.times import Instant
 from schemas.topics import MESSAGES
 from schemas.vocabulary import Outcome
-from services.kit.bus.outgoing import keep_outgoing, page_outgoing, replace_body
+from services.kit.bus.outgoing import keep_outgoing, lock_outgoing, replace_body
 from services.kit.bus.protocol import Outgoing
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.evaluation import CustomerEvaluation
@@ -29,7 +29,7 @@ _KINDS: Final[Mapping[str, MessageChangeKind]] = {
     Outcome.SUPPRESS.value: "suppressed",
     Outcome.FAIL.value: "failed",
 }
-_ERASURE_PAGE: Final = 100
+_MOST_FORGOTTEN: Final = 100
 
 
 class KeptChanges(msgspec.Struct, frozen=True, array_like=True):
@@ -143,19 +143,19 @@ def render_changes(topic: str, body: bytes) -> list[Outgoing]:
 
 
 async def forget_customer(tx: Tx, customer: str) -> int:
-    """Blank what waits to be published about a customer; returns how many rows held something. The other records of a
-    row keep their ids, as they may be in the log already.
+    """Blank some of what waits to be published about a customer; returns how many rows held something, 0 once none
+    does. The other records of a row keep their ids, as they may be in the log already.
     """
-    after, found = 0, 0
-    while rows := await page_outgoing(tx, after, _ERASURE_PAGE):
-        after = rows[-1].seq
-        for row in rows:
-            kept = _decode(row.body)
-            if any(each.customer == customer for each in kept.changes):
-                changes = tuple(_blank(each) if each.customer == customer else each for each in kept.changes)
-                await replace_body(tx, row.seq, _encode(KeptChanges(kept.token, changes)))
-                found += 1
-    return found
+
+    def concerns(row: Any) -> bool:
+        return any(each.customer == customer for each in _decode(row.body).changes)
+
+    rows = await lock_outgoing(tx, concerns, _MOST_FORGOTTEN)
+    for row in rows:
+        kept = _decode(row.body)
+        changes = tuple(_blank(each) if each.customer == customer else each for each in kept.changes)
+        await replace_body(tx, row.seq, _encode(KeptChanges(kept.token, changes)))
+    return len(rows)
 
 
 def _blank(change: MessageChange) -> MessageChange:

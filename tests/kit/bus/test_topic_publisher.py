@@ -12,10 +12,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
 from services.kit.bus import outgoing
-from services.kit.bus.local_bus import LocalBus
+from services.kit.bus.local_bus import LocalBus, LocalPublisher
 from services.kit.bus.outgoing import claim_topic, create_outgoing, keep_outgoing
 from services.kit.bus.protocol import Outgoing, Partition
-from services.kit.bus.topic_publisher import TopicMetrics, TopicPublisher
+from services.kit.bus.topic_publisher import POLL_INTERVAL, TopicMetrics, TopicPublisher
 from services.kit.db.database import Database
 from services.kit.errors import BusGone
 from services.kit.observability.metrics import Registry
@@ -73,6 +73,42 @@ async def test_what_was_left_is_published_in_order_and_then_gone(database: Datab
     await leave(database, b"d")
     await publisher(database, bus).publish_next()
     assert await values(bus) == [b"a", b"b", b"c", b"d"]
+    assert await waiting(database) == 0
+
+
+async def test_only_rows_that_concern_somebody_are_locked_and_some_at_a_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "PAGE_SIZE", 2)
+    await leave(database, b"a", b"own", b"b", b"own", b"c", b"own", b"d")
+    async with database.write() as tx:
+        locked = await outgoing.lock_outgoing(tx, lambda row: row.body == b"own", 2)
+        assert [row.body for row in locked] == [b"own", b"own"]
+        if tx.dialect == "postgresql":
+            async with asyncio.timeout(5), database.write() as other:
+                await other.execute("DELETE FROM outgoing WHERE body <> :own", own=b"own")
+                left = await other.rows("SELECT seq FROM outgoing ORDER BY seq FOR UPDATE SKIP LOCKED")
+                assert len(left) == 1  # beyond the limit
+        assert await outgoing.lock_outgoing(tx, lambda row: False, 2) == ()
+
+
+async def test_what_no_topic_publishes_any_more_is_deleted_after_a_day(
+    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "DELETED_AT_ONCE", 2)
+    database.out_topics = {"tactful.messages": TOPIC}
+    await leave(database, b"present")
+    async with database.write() as tx:
+        for number in range(5):
+            await keep_outgoing(tx, "former", b"old", number)
+        await keep_outgoing(tx, "former", b"new", outgoing.LEFT_OVER_AGE)
+    await outgoing.delete_left_over(database, outgoing.LEFT_OVER_AGE + 10)
+    async with database.read() as tx:
+        assert {row.body for row in await tx.rows("SELECT body FROM outgoing")} == {b"present", b"new"}
+    (record,) = [each for each in caplog.records if each.message == "unpublished_rows_deleted"]
+    assert record.__dict__["fields"] == {"topic": "former", "count": 5}
+    database.out_topics = {}
+    await outgoing.delete_left_over(database, outgoing.LEFT_OVER_AGE + 10)
     assert await waiting(database) == 0
 
 
@@ -204,3 +240,30 @@ async def test_the_gauge_says_since_when_something_waits(database: Database, bus
     await one.publish_next()
     await one.update_gauge()
     assert one._metrics.oldest(TOPIC)._value.get() == 0.0
+
+
+class RefusingLog(LocalBus):
+    """A log that lets nobody publish, and says when to ask again."""
+
+    asked = 0
+
+    def publisher(self, name: str) -> LocalPublisher:
+        self.asked += 1
+        raise BusGone("not allowed", retry_after=30.0)
+
+
+async def test_a_topic_that_is_refused_is_asked_for_again_when_the_log_says_so(
+    database: Database, tmp_path: Path
+) -> None:
+    refusing, stopping = RefusingLog(tmp_path / "refusing.db", partitions=1), asyncio.Event()
+    await leave(database, b"a")
+    running = asyncio.create_task(publisher(database, refusing).run_until_stopped(stopping))
+    while not refusing.asked:
+        await asyncio.sleep(0.01)
+    await leave(database, b"b")
+    await asyncio.sleep(3 * POLL_INTERVAL)
+    assert refusing.asked == 1
+    stopping.set()
+    async with asyncio.timeout(5):
+        await running
+    await refusing.close()

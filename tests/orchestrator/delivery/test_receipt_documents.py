@@ -17,6 +17,7 @@ from services.kit.runtime.clock import ManualClock
 from services.orchestrator.delivery.adapters.definition import DocumentNeeded, ReceiptRequest
 from services.orchestrator.delivery.receipts.documents import (
     MAX_DOCUMENT,
+    MAX_FAILURES,
     MAX_FETCHES,
     DocumentUnavailable,
     ProviderDocuments,
@@ -50,7 +51,7 @@ async def pages() -> AsyncIterator[Pages]:
     served = Pages()
     runner = web.ServerRunner(web.Server(served.handle), shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "0.0.0.0", 0).start()
     served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield served
     await runner.cleanup()
@@ -78,6 +79,30 @@ async def test_few_documents_are_fetched_in_a_minute(pages: Pages) -> None:
     clock.set(NOW + MINUTE)
     await found.load(f"{pages.url}/new")
     assert len(pages.asked) == MAX_FETCHES + 1
+
+
+async def test_what_does_not_exist_keeps_nobody_from_what_does(pages: Pages) -> None:
+    found = documents()
+    for number in range(MAX_FAILURES):
+        if number == MAX_FETCHES:
+            await found.load(f"{pages.url}/certificate")
+        with pytest.raises(DocumentUnavailable, match="cannot be used"):
+            await found.load(f"{pages.url}/404?{number}")
+    with pytest.raises(DocumentUnavailable, match="too many"):
+        await found.load(f"{pages.url}/new")
+    await found.load(pages.url.replace("127.0.0.1", "127.0.0.2") + "/of-another-host")
+    assert len(pages.asked) == MAX_FAILURES + 2
+
+
+async def test_what_is_kept_waits_for_no_fetch(pages: Pages) -> None:
+    found = documents()
+    await found.load(f"{pages.url}/certificate")
+    slow = asyncio.create_task(found.load(f"{pages.url}/slow"))
+    while len(pages.asked) < 2:
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(1):
+        assert await found.load(f"{pages.url}/certificate")
+    slow.cancel()
 
 
 @pytest.mark.parametrize("path", ["404", "large", "away"])

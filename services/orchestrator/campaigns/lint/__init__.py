@@ -7,5 +7,6 @@ from services.orchestrator.campaigns.lint.campaign_lint import lint_campaign
 from services.orchestrator.campaigns.lint.fallback_lint import with_confirmations
 from services.orchestrator.campaigns.lint.policy_lint import lint_policy
 from services.orchestrator.campaigns.lint.sender_lint import with_senders
+from services.orchestrator.campaigns.lint.window_lint import with_windows
 
-__all__ = ["lint_campaign", "lint_policy", "with_confirmations", "with_senders"]
+__all__ = ["lint_campaign", "lint_policy", "with_confirmations", "with_senders", "with_windows"]

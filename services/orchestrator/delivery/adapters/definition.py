@@ -118,6 +118,8 @@ class AdapterContext:
     """Seconds after its `before` within which a message's first byte must be written, or the process is killed."""
     connect_kafka: Callable[[], KafkaConnection] | None = None
     """How to connect to the Kafka of the log; None where the log is a file."""
+    own_topics: frozenset[str] = frozenset()
+    """The topics there that are Tactful's own."""
     name: str = ""
     """Under which name the settings know the adapter: its id, or that of an account. Empty where it has none."""
     channels: frozenset[str] = frozenset()

@@ -132,6 +132,7 @@ def create_adapter(name: str, own: Any, settings: OrchestratorSettings, database
         mail=settings.mail,
         slack=settings.dispatch.slack,
         connect_kafka=partial(connect_by, settings) if settings.kafka.bootstrap is not None else None,
+        own_topics=settings.kafka.own_topics,
         name=name,
         channels=served,
     )

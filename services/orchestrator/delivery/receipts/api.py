@@ -119,7 +119,7 @@ def receipt_routes(
         if answerer is None:
             raise NotFound(f"no adapter `{adapter[:40]}` is asked whether it takes receipts")
         received = _received(request, b"", clock.now())
-        return PlainTextResponse(answerer(settings.settings_of(adapter), received))
+        return PlainTextResponse(answerer(settings_of(adapter), received))
 
     return routes
 

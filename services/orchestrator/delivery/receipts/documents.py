@@ -9,6 +9,7 @@ import ssl
 from collections import OrderedDict
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -24,7 +25,9 @@ MAX_DOCUMENT: Final = 64 * 1024
 """Bytes."""
 MAX_KEPT: Final = 32
 MAX_FETCHES: Final = 10
-"""In a minute, of all adapters together: a provider has a few certificates, and changes them once a year."""
+"""In a minute, of one host: a provider has a few certificates, and changes them once a year."""
+MAX_FAILURES: Final = 30
+"""In a minute, of one host: whoever makes up addresses there must not keep us from one that exists."""
 TIMEOUT: Final = 5.0
 """Seconds."""
 MAX_DOCUMENTS: Final = 3
@@ -45,25 +48,41 @@ class ProviderDocuments:
         self._outbound, self._clock = outbound, clock
         self._ssl_context = ssl_context
         self._kept: OrderedDict[str, bytes] = OrderedDict()
-        self._fetched: list[Instant] = []
+        self._fetched: dict[str, list[Instant]] = {}
+        self._failed: dict[str, list[Instant]] = {}
         self._one_at_a_time = asyncio.Lock()
 
     async def load(self, url: str) -> bytes:
         """What stands at a URL. Raises DocumentUnavailable."""
+        if url in self._kept:
+            self._kept.move_to_end(url)
+            return self._kept[url]
         async with self._one_at_a_time:
             if url not in self._kept:
-                self._note_fetch()
-                self._kept[url] = await self._fetch(url)
+                self._kept[url] = await self._fetch_seldom(url)
                 if len(self._kept) > MAX_KEPT:
                     self._kept.popitem(last=False)
             return self._kept[url]
 
-    def _note_fetch(self) -> None:
-        now = self._clock.now()
-        self._fetched = [each for each in self._fetched if now - MINUTE < each <= now]
-        if len(self._fetched) >= MAX_FETCHES:
+    async def _fetch_seldom(self, url: str) -> bytes:
+        """Fetches it, unless much was fetched from its host, or could not be, within a minute."""
+        host, now = urlsplit(url).netloc, self._clock.now()
+        fetched, failed = self._recent(self._fetched, host, now), self._recent(self._failed, host, now)
+        if len(fetched) >= MAX_FETCHES or len(failed) >= MAX_FAILURES:
             raise DocumentUnavailable("too many documents were asked for within a minute", retry_after=60.0)
-        self._fetched.append(now)
+        try:
+            found = await self._fetch(url)
+        except DocumentUnavailable:
+            failed.append(now)
+            raise
+        fetched.append(now)
+        return found
+
+    @staticmethod
+    def _recent(of_hosts: dict[str, list[Instant]], host: str, now: Instant) -> list[Instant]:
+        """Those of the last minute, of a host; hosts are those that readers ask for, and few."""
+        of_hosts[host] = [each for each in of_hosts.get(host, ()) if now - MINUTE < each <= now]
+        return of_hosts[host]
 
     async def _fetch(self, url: str) -> bytes:
         try:

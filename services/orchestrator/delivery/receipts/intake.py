@@ -101,7 +101,8 @@ class ReceiptIntake:
         statements = [_of_account(adapter, each) for each in statements]
         receipts = [each for each in statements if isinstance(each, Receipt)]
         async with self._database.write() as tx:
-            replies = await match_replies(tx, [each for each in statements if isinstance(each, CustomerReply)])
+            matched = await match_replies(tx, adapter, [each for each in statements if isinstance(each, CustomerReply)])
+            replies = matched.receipts
             messages = await store.load_messages(tx, {each.message_id for each in receipts})
             about_messages = [
                 NewReceipt(each, messages[each.message_id].customer, suppression_reason(each))
@@ -130,10 +131,15 @@ class ReceiptIntake:
         if keys & await self.suppress(await self._find_unsuppressed(keys)):
             raise EntriesRefused("entries are refused; the log says which and why", retry_after=5.0)
         await self.reply_decisions.hold([*settled, *(each.receipt.key for each in replies)])
-        for each in {each.receipt.key: each for each in known if each.receipt.key in new_keys}.values():
+        for each in {
+            each.receipt.key: each for each in known if not each.repeats and each.receipt.key in new_keys
+        }.values():
             self._record(adapter, each, messages.get(each.receipt.message_id))
-        counts = TakenReceipts(len(new_keys), len(known) - len(new_keys), len(statements) - len(known))
-        self._metrics.record_others(adapter, counts.repeated, counts.unknown)
+        said = [each.receipt.key for each in known if not each.repeats]
+        new_said, unknown = len(new_keys.intersection(said)), len(statements) - len(said)
+        counts = TakenReceipts(new_said, len(said) - new_said, unknown)
+        self._metrics.record_others(adapter, counts.repeated, unknown - matched.unreadable - matched.elsewhere)
+        self._metrics.record_unheard(adapter, matched.unreadable, matched.elsewhere)
         return counts
 
     def _record(self, adapter: str, new: NewReceipt, message: Row[Any] | None) -> None:

@@ -8,7 +8,7 @@ from schemas.vocabulary import CHANNELS
 from services.kit.observability.metrics import SLOW_BUCKETS, Registry, counter, gauge, histogram
 from services.orchestrator.delivery.receipts.undecided_store import UndecidedSize
 
-_NOT_TAKEN = ("repeated", "unknown_message", "refused")
+_NOT_TAKEN = ("repeated", "unknown_message", "refused", "unreadable_address", "other_account")
 
 
 class ReceiptMetrics:
@@ -25,7 +25,8 @@ class ReceiptMetrics:
         self._others = counter(
             registry,
             "receipts_without_effect_total",
-            "Receipts that change nothing: repeated, about unknown messages, or refused for their signature or form",
+            "Receipts that change nothing: repeated, about unknown messages, refused for their signature or form, or "
+            "replies from an address that cannot be read or to an account that is not the adapter's",
             {**by_adapter, "cause": _NOT_TAKEN},
         )
         self._delay = histogram(
@@ -56,6 +57,11 @@ class ReceiptMetrics:
         """Count receipts that change nothing."""
         self._others(adapter, "repeated").inc(repeated)
         self._others(adapter, "unknown_message").inc(unknown)
+
+    def record_unheard(self, adapter: str, unreadable: int, elsewhere: int) -> None:
+        """Count replies that nothing can be made of."""
+        self._others(adapter, "unreadable_address").inc(unreadable)
+        self._others(adapter, "other_account").inc(elsewhere)
 
     def record_refused(self, adapter: str) -> None:
         """Count a request that was refused."""

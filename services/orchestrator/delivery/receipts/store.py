@@ -26,7 +26,7 @@ _OPEN = (
 )
 """What of them is not done yet, in a query that goes on with AND."""
 LAST_MESSAGE: Final = (
-    "SELECT message_id, customer, channel, closed_at FROM tracked_message "
+    "SELECT message_id, customer, channel, closed_at, created FROM tracked_message "
     "WHERE channel = '{channel}' AND to_address = :address AND attempts > 0 AND event_source <> :erased "
     "ORDER BY created DESC, message_id LIMIT 1"
 )
@@ -49,7 +49,8 @@ Suppresses = SuppressionReason | Literal["lift", "stop_advertising"]
 class NewReceipt(NamedTuple):
     """A receipt of a message that is known here, or a reply from an address that no message is known to have gone to:
     then `customer` and the message id are empty, and `channel` and `address` are given. `reply_from`: of every reply,
-    the address that it comes from, which is not kept with the receipt.
+    the address that it comes from, which is not kept with the receipt. `repeats`: it stands beside another one of the
+    same reply, for an address that the customer may be known by as well.
     """
 
     receipt: Receipt
@@ -59,6 +60,7 @@ class NewReceipt(NamedTuple):
     channel: str | None = None
     address: str | None = None
     reply_from: str | None = None
+    repeats: bool = False
 
 
 async def load_messages(tx: Tx, ids: Collection[str]) -> dict[str, Row[Any]]:

@@ -9,7 +9,7 @@ import schemas.campaign
 import schemas.policy
 from schemas.campaign import read_stored_campaign
 from schemas.documents import DocumentError, load_document, validate_document
-from services.orchestrator.campaigns.lint import lint_campaign, with_confirmations
+from services.orchestrator.campaigns.lint import lint_campaign, with_confirmations, with_windows
 from tests.support.orchestrator_app import campaign, policy_document
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -57,6 +57,18 @@ def test_channels_on_which_nothing_is_ever_confirmed_are_named_where_the_campaig
     document = validate_document(schemas.campaign.Campaign, campaign(**FALLBACK, **TWO))
     assert [(each.pointer, each.code) for each in check(document)] == [("/channels/0", "confirmed_when_accepted")]
     assert check(validate_document(schemas.campaign.Campaign, campaign(**TWO))) == []
+
+
+def test_free_text_is_named_where_the_window_may_be_that_of_another_adapter() -> None:
+    template = {"template": "offer", "language": "en", "body_parameters": "[]"}
+    content = {"whatsapp": {"en": {"text": "Hi"}, "de": template}}
+    document = validate_document(schemas.campaign.Campaign, campaign(channels=["whatsapp"], content=content))
+
+    def codes(shared: list[str]) -> list[tuple[str, str]]:
+        return [(each.pointer, each.code) for each in with_windows(lambda document: [], shared)(document)]
+
+    assert codes(["whatsapp"]) == [("/content/whatsapp/en", "window_of_another_adapter")]
+    assert codes([]) == []
 
 
 EXPIRY = {

@@ -20,10 +20,15 @@ from services.deployment_settings import DeploymentSettings
 from services.kit.bus.kafka_bus import KafkaBus
 from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.bus.protocol import Partition, Record
+from services.kit.db.database import Database
+from services.kit.runtime.clock import SystemClock
+from services.kit.runtime.kafka_settings import KafkaSettings
 from services.kit.runtime.settings import SettingsError
 from services.orchestrator.delivery.adapters.definition import AdapterContext
 from services.orchestrator.delivery.adapters.kafka_topic.adapter import KafkaTopicAdapter, create_adapter
 from services.orchestrator.delivery.adapters.kafka_topic.declaration import KafkaTopicSettings
+from services.orchestrator.delivery.adapters.registry import create_adapter as create_by_registry
+from services.orchestrator.settings import OrchestratorSettings
 from tactful.doctor_checks import check_adapter
 from tests.support import servers
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
@@ -206,6 +211,19 @@ def test_it_needs_a_topic_and_kafka() -> None:
         create_adapter(context(settings=KafkaTopicSettings()))
     with pytest.raises(SettingsError, match="needs Kafka"):
         create_adapter(context(connect_kafka=None))
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["shop.events", "shop.messages", "tactful.messages", "tactful.optouts", "customer.events.dlq"],
+)
+def test_a_topic_of_tactful_itself_is_refused(topic: str, tmp_path: Path) -> None:
+    kafka = KafkaSettings(bootstrap="127.0.0.1:9", events_topic="shop.events", messages_topic="shop.messages")
+    settings = OrchestratorSettings(kafka=kafka)
+    database, clock = Database.open(f"sqlite+aiosqlite:///{tmp_path}/o.db"), SystemClock()
+    with pytest.raises(SettingsError, match="is a topic of Tactful's own"):
+        create_by_registry("kafka_topic", KafkaTopicSettings(topic=topic), settings, database, clock)
+    create_by_registry("kafka_topic", KafkaTopicSettings(topic="shop.senders"), settings, database, clock)
 
 
 def test_the_brokers_have_less_time_than_the_alarm_leaves() -> None:

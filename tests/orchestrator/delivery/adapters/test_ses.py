@@ -202,9 +202,10 @@ def test_what_is_missing_is_named(settings: dict[str, Any], words: str) -> None:
     assert remedy is not None and words.partition(" ")[0] in remedy
 
 
-def test_doctor_says_what_receipts_need() -> None:
+def test_doctor_says_what_receipts_of_a_topic_need() -> None:
     settings = context(ACCOUNT, "").settings
-    assert "no receipts" in DECLARATION.check(settings).detail
+    assert DECLARATION.check(settings).detail == "ses, at https://email.eu-west-1.amazonaws.com"
+    assert DECLARATION.missing_for_receipts(settings) == ("topic_arn",)
     told = settings.model_copy(update={"topic_arn": "arn:aws:sns:eu-west-1:123456789012:mails"})
     assert "CONFIGURATION_SET" in DECLARATION.check(told).detail
     complete = told.model_copy(update={"configuration_set": "shop"})

@@ -224,6 +224,7 @@ def test_a_certificate_is_asked_for_once_everything_else_fits() -> None:
     "url",
     [
         "http://sns.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem",
+        "https://sns.eu-west-2.amazonaws.com/SimpleNotificationService-01.pem",
         "https://sns.eu-west-1.amazonaws.com.evil.example/SimpleNotificationService-01.pem",
         "https://sns.eu-west-1.amazonaws.com@evil.example/SimpleNotificationService-01.pem",
         "https://evil.example/sns.eu-west-1.amazonaws.com/SimpleNotificationService-01.pem",

@@ -298,6 +298,15 @@ def test_what_is_missing_is_named(settings: dict[str, Any], words: str) -> None:
     assert DECLARATION.check(given.settings).remedy is not None
 
 
+def test_receipts_need_the_auth_token_where_the_key_is_another_one() -> None:
+    def missing(**settings: Any) -> tuple[str, ...]:
+        return DECLARATION.missing_for_receipts(context(ACCOUNT, "https://api.example", **settings).settings)
+
+    by_key = {"key_sid": "SK" + 32 * "0", "receipts_url": "https://shop.example/v1/receipts/twilio"}
+    assert missing(**by_key) == ("auth_token",)
+    assert missing(**by_key, auth_token="the-auth-token-00001") == missing(**{**by_key, "key_sid": None}) == ()
+
+
 def test_doctor_says_where_it_sends() -> None:
     found = DECLARATION.check(context(ACCOUNT, "https://api.example").settings)
     assert (found.detail, found.remedy) == ("twilio, at https://api.example", None)

@@ -222,15 +222,10 @@ def test_what_is_missing_is_named(settings: Mapping[str, Any], words: str) -> No
     assert DECLARATION.check(given.settings).remedy is not None
 
 
-def test_doctor_says_that_nothing_comes_back_without_secret_and_token() -> None:
-    def check(**settings: Any) -> str:
-        result = DECLARATION.check(context(ACCOUNT, "https://api.example", **settings).settings)
-        assert result.remedy is None
-        return result.detail
-
-    token = "a-token-of-our-own-0001"
-    assert "no STOP" in check() and "APP_SECRET" in check() and "VERIFY_TOKEN" in check(app_secret=token)
-    assert check(app_secret=token, verify_token=token) == "whatsapp_cloud, at https://api.example"
+def test_receipts_need_the_secret_of_the_app_and_the_token_that_meta_shows() -> None:
+    given = context(ACCOUNT, "https://api.example", app_secret="a-secret-of-the-app-0001").settings
+    assert DECLARATION.check(given).detail == "whatsapp_cloud, at https://api.example"
+    assert DECLARATION.missing_for_receipts(given) == ("verify_token",)
 
 
 @pytest.mark.parametrize(

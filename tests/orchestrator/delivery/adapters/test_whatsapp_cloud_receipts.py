@@ -144,8 +144,6 @@ def test_what_a_customer_writes_is_a_reply(message: dict[str, Any], text: str) -
         written("reaction", reaction={"emoji": "👍"}),
         written("system", system={"body": "number changed"}),
         written("unsupported", errors=[]),
-        {**written(), "from": "user.name"},
-        {**written(), "from": None},
         {**written(), "id": ""},
     ],
 )
@@ -153,10 +151,17 @@ def test_what_is_no_message_is_no_reply(message: dict[str, Any]) -> None:
     assert replies(messages=[message]) == []
 
 
-def test_what_is_written_to_another_number_is_no_reply_to_this_one() -> None:
+@pytest.mark.parametrize("sender", ["user.name", None])
+def test_a_message_of_who_hides_the_number_is_read_without_it(sender: str | None) -> None:
+    (reply,) = replies(messages=[{**written(), "from": sender}])
+    assert (reply.address, reply.text) == ("", "Wo bleibt es?")
+
+
+def test_what_is_written_to_another_number_says_so() -> None:
     other = {"display_phone_number": "1", "phone_number_id": "999999999"}
-    assert replies(messages=[written()], metadata=other) == []
-    assert replies(messages=[written()], metadata=None) == []
+    for metadata in (other, None):
+        assert [each.elsewhere for each in replies(messages=[written()], metadata=metadata)] == [True]
+    assert [each.elsewhere for each in replies(messages=[written()])] == [False]
 
 
 @pytest.mark.parametrize(

@@ -213,3 +213,23 @@ def test_only_what_is_no_template_has_a_window() -> None:
     window = CHANNEL_REGISTRY.declarations["whatsapp"].reply_window
     assert window is not None and window.hours == 24
     assert window.free_without in render(TEMPLATE) and window.free_without not in render({"text": "Hi"})
+
+
+@pytest.mark.parametrize(
+    ("member", "others"),
+    [
+        ("+5215512345678", {"+525512345678"}),
+        ("+525512345678", {"+5215512345678"}),
+        ("+551187654321", {"+5511987654321"}),
+        ("+5511987654321", {"+551187654321"}),
+        ("+551132654321", set()),
+        ("+5491123456789", {"+541123456789"}),
+        ("+541123456789", {"+5491123456789"}),
+        ("+4915112345678", set()),
+        ("+15215551234", set()),
+        ("", set()),
+    ],
+)
+def test_a_member_may_be_known_by_the_number_that_was_dialled_before(member: str, others: set[str]) -> None:
+    first, *further = CHANNEL_REGISTRY.declarations["whatsapp"].sender_spellings(member)
+    assert (first, set(further), len(further)) == (member, others, len(others))

@@ -77,9 +77,16 @@ class KafkaTopicAdapter:
 
 
 def create_adapter(context: AdapterContext) -> KafkaTopicAdapter:
-    """The adapter for the declared settings. Raises SettingsError without a topic, and where there is no Kafka."""
+    """The adapter for the declared settings. Raises SettingsError without a topic, for a topic of Tactful's own, and
+    where there is no Kafka.
+    """
     if context.settings.topic is None:
         raise SettingsError("TACTFUL_KAFKA_TOPIC__TOPIC is not set, and this process needs it")
+    if context.settings.topic in context.own_topics:
+        raise SettingsError(
+            f"TACTFUL_KAFKA_TOPIC__TOPIC: `{context.settings.topic}` is a topic of Tactful's own, and messages hold "
+            "addresses and contents: give them a topic of their own"
+        )
     if context.connect_kafka is None:
         raise SettingsError("the adapter kafka_topic needs Kafka, and the log of this installation is a file")
     patience = min(context.timeout, context.slack * PATIENCE_OF_SLACK)

@@ -20,11 +20,10 @@ from aiokafka.errors import (
 
 from schemas.message import HandoverFault, HandoverOutcome
 from services.kit.bus.kafka_connection import KafkaConnection
+from services.kit.bus.producer_end import end_producer
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds that the first connection, and the question where the topic is, may take. Nothing is written meanwhile."""
-END_TIMEOUT: Final = 0.5
-"""Seconds that the tasks of a producer have to see that it is ended. Nothing is written meanwhile."""
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordTooLargeError)
 _REFUSED: Final = (TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
 _OVERHEAD: Final = 512
@@ -76,11 +75,11 @@ class TopicWriter:
                     await producer.start()
                     await _find_topic(producer, self._topic)
             except (KafkaError, OSError, TimeoutError) as error:
-                await _end(producer)
+                await end_producer(producer)
                 fault: HandoverFault | None = "account" if isinstance(error, _REFUSED) else None
                 raise NotConnected(type(error).__name__, fault) from error
             except BaseException:
-                await _end(producer)
+                await end_producer(producer)
                 raise
             self._producer = producer
             return producer
@@ -122,7 +121,7 @@ class TopicWriter:
     async def _discard(self, producer: AIOKafkaProducer) -> None:
         if self._producer is producer:
             self._producer = None
-        await _end(producer)
+        await end_producer(producer)
 
 
 async def _find_topic(producer: AIOKafkaProducer, topic: str) -> None:
@@ -133,29 +132,6 @@ async def _find_topic(producer: AIOKafkaProducer, topic: str) -> None:
         raise TopicAuthorizationFailedError(topic)
     if not client.cluster.partitions_for_topic(topic):
         raise UnknownTopicOrPartitionError(topic)
-
-
-async def _end(producer: AIOKafkaProducer) -> None:
-    """Ends a producer at once: what it holds is dropped, and so is what its connections have not given to the kernel.
-
-    Its own `stop` would wait until the brokers have everything. Nothing public ends it otherwise, so this reaches into
-    aiokafka: no new connection, no further request, and the ones there are cut off.
-    """
-    client = producer.client
-    client._get_conn = _no_connection
-    if (sending := producer._sender.sender_task) is not None:
-        sending.cancel()
-    producer._message_accumulator._batches.clear()
-    for connection in list(client._conns.values()):
-        if connection._writer is not None:
-            connection._writer.transport.abort()
-    producer._closed = True  # or it would complain of not having been stopped
-    tasks = [asyncio.ensure_future(client.close()), *([sending] if sending is not None else [])]
-    await asyncio.wait(tasks, timeout=END_TIMEOUT)
-
-
-async def _no_connection(*_: Any, **__: Any) -> None:
-    return None
 
 
 def _is_confirmed(future: "asyncio.Future[Any]") -> bool:

@@ -61,9 +61,7 @@ def _check_ses(settings: SesSettings) -> SettingsCheck:
     if result.remedy is not None:
         return result
     detail = f"ses, at {settings.endpoint}"
-    if settings.topic_arn is None:
-        return SettingsCheck(f"{detail}; no receipts: TACTFUL_SES__TOPIC_ARN is not set")
-    if settings.configuration_set is None:
+    if settings.topic_arn is not None and settings.configuration_set is None:
         return SettingsCheck(f"{detail}; receipts need TACTFUL_SES__CONFIGURATION_SET or notifications with headers")
     return SettingsCheck(detail)
 
@@ -83,4 +81,5 @@ DECLARATION: Final = AdapterDeclaration(
     ),
     check=_check_ses,
     has_receipts=True,
+    receipts_need=("topic_arn",),
 )

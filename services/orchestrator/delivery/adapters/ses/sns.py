@@ -69,8 +69,9 @@ def _find_key(settings: SesSettings, message: Mapping[str, Any], request: Receip
     if settings.sns_key is not None:
         return _load_key(settings.sns_key)
     url = find_text(message, "SigningCertURL")
-    if not _CERTIFICATE_URL.fullmatch(url):
-        raise ReceiptRefused("SigningCertURL is no certificate at sns.REGION.amazonaws.com")
+    region = find_text(message, "TopicArn").split(":")[3]
+    if not _CERTIFICATE_URL.fullmatch(url) or not url.startswith(f"https://sns.{region}."):
+        raise ReceiptRefused("SigningCertURL is no certificate at sns.REGION.amazonaws.com, in the topic's region")
     if url not in request.documents:
         raise DocumentNeeded(url)
     return _load_certificate_key(request.documents[url])

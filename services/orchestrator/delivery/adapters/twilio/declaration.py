@@ -76,6 +76,11 @@ def _check_twilio(settings: TwilioSettings) -> SettingsCheck:
     return result
 
 
+def _need_for_receipts(settings: TwilioSettings) -> tuple[str, ...]:
+    """Twilio signs with the auth token of the account, which `key` is not where an API key is used."""
+    return () if settings.key_sid is None else ("auth_token",)
+
+
 DECLARATION: Final = AdapterDeclaration(
     id="twilio",
     order=40,
@@ -93,5 +98,6 @@ DECLARATION: Final = AdapterDeclaration(
     check=_check_twilio,
     has_receipts=True,
     receipts_need=("receipts_url",),
+    receipts_need_further=_need_for_receipts,
     receipt_answer=("text/xml", "<Response/>"),
 )

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import StringConstraints
 
-from schemas.adapter_registry import AdapterDeclaration, SettingsCheck
+from schemas.adapter_registry import AdapterDeclaration
 from services.kit.runtime.settings import SecretKey
 from services.orchestrator.delivery.adapters.mail_api_settings import MailApiSettings, check_settings
 
@@ -27,14 +27,6 @@ class WhatsappCloudSettings(MailApiSettings):
     verify_token: SecretKey | None = None
 
 
-def _check_whatsapp_cloud(settings: WhatsappCloudSettings) -> SettingsCheck:
-    result = check_settings("whatsapp_cloud", "key", "phone_number_id")(settings)
-    if result.remedy is None and (settings.app_secret is None or settings.verify_token is None):
-        missing = "APP_SECRET" if settings.app_secret is None else "VERIFY_TOKEN"
-        return SettingsCheck(f"{result.detail}; no receipts, no STOP: TACTFUL_WHATSAPP_CLOUD__{missing} is not set")
-    return result
-
-
 DECLARATION: Final = AdapterDeclaration(
     id="whatsapp_cloud",
     order=50,
@@ -46,7 +38,8 @@ DECLARATION: Final = AdapterDeclaration(
         "the number that sends; for receipts and STOP: the app's secret, and a token of your own that Meta shows when",
         "it asks for https://HOST/v1/receipts/whatsapp_cloud. MARKETING_PATH marketing_messages where Meta wants it.",
     ),
-    check=_check_whatsapp_cloud,
+    check=check_settings("whatsapp_cloud", "key", "phone_number_id"),
     has_receipts=True,
+    receipts_need=("app_secret", "verify_token"),
     has_challenge=True,
 )

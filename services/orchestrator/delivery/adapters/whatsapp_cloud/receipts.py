@@ -43,8 +43,8 @@ def read_receipts(settings: WhatsappCloudSettings, request: ReceiptRequest) -> S
     for value in _list_values(read_object(request.body)):
         for status in _objects(value.get("statuses")):
             found += _read_status(status).receipts("whatsapp_cloud", request.now)
-        if find_text(value, "metadata", "phone_number_id") == settings.phone_number_id:
-            found += _read_replies(value, request.now)
+        elsewhere = find_text(value, "metadata", "phone_number_id") != settings.phone_number_id
+        found += _read_replies(value, request.now, elsewhere)
     return found
 
 
@@ -86,18 +86,25 @@ def _read_status(status: Mapping[str, Any]) -> ProviderStatement:
     )
 
 
-def _read_replies(value: Mapping[str, Any], now: Instant) -> Iterator[CustomerReply]:
+def _read_replies(value: Mapping[str, Any], now: Instant, elsewhere: bool) -> Iterator[CustomerReply]:
+    """What customers have written; `elsewhere`: to a number of the app that is not ours."""
     for message in _objects(value.get("messages")):
         id, sender, type = (find_text(message, name) for name in ("id", "from", "type"))
-        if id and sender.isascii() and sender.isdecimal() and type not in _NO_MESSAGES:
-            text, at = _find_reply_text(message)[:MAX_REPLY], _read_seconds(message) or now
-            yield CustomerReply(make_key("whatsapp_cloud", id, "reply"), CHANNEL, f"+{sender}", text, at)
+        if id and type not in _NO_MESSAGES:
+            key, text = make_key("whatsapp_cloud", id, "reply"), _find_reply_text(message)[:MAX_REPLY]
+            at = _read_seconds(message) or now
+            yield CustomerReply(key, CHANNEL, _find_number(sender), text, at, elsewhere=elsewhere)
     for wish in _objects(value.get("user_preferences")):
         sender, at = find_text(wish, "wa_id"), _read_seconds(wish) or now
         is_stop = find_text(wish, "category") == "marketing_messages" and find_text(wish, "value") == "stop"
-        if is_stop and sender.isascii() and sender.isdecimal():
+        if is_stop:
             key = make_key("whatsapp_cloud", sender, str(wish.get("timestamp")), "stop")
-            yield CustomerReply(key, CHANNEL, f"+{sender}", "", at, "stop_advertising")
+            yield CustomerReply(key, CHANNEL, _find_number(sender), "", at, "stop_advertising", elsewhere)
+
+
+def _find_number(sender: str) -> str:
+    """The number of a member of WhatsApp; empty for one who hides it."""
+    return f"+{sender}" if sender.isascii() and sender.isdecimal() else ""
 
 
 def _find_reply_text(message: Mapping[str, Any]) -> str:

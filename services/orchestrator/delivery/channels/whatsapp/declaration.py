@@ -4,6 +4,7 @@ from typing import Final
 
 from schemas.address_kinds import PHONE
 from schemas.channel_registry import ChannelDeclaration, ReplyWindow
+from services.orchestrator.delivery.channels.whatsapp.numbers import number_spellings
 
 DECLARATION: Final = ChannelDeclaration(
     id="whatsapp",
@@ -15,4 +16,5 @@ DECLARATION: Final = ChannelDeclaration(
     address_kind=PHONE,
     stops_everything=True,
     reply_window=ReplyWindow(hours=24, free_without="template", remedy="use an approved template"),
+    sender_spellings=number_spellings,
 )
