@@ -74,6 +74,10 @@ class ChannelDeclaration:
     has_document: bool = False
     """Whether its module `document` has a constant `MEDIA_TYPE` and a function `draw_document(message_id, to, content)`
     that makes of a rendered message the file that is handed over; the console's inbox offers it."""
+    has_replies: bool = False
+    """Whether customers answer on it from the address that messages go to. An index of `message` finds the last message
+    to an address on each of these channels, so a further one comes with a migration.
+    """
     stops_everything: bool = False
     """Whether a customer who tells the provider to stop gets no message on it any more. Otherwise advertising stops."""
 

@@ -239,7 +239,8 @@ async def crew(
     providers = {
         route.adapter: Provider(random.Random(seed), clock, name=route.adapter, channels=channels) for route in used
     }
-    silent = frozenset(each for each in providers if not ADAPTER_REGISTRY.declarations[each].has_receipts)
+    declared = ADAPTER_REGISTRY.declarations
+    silent = frozenset(each for each in providers if each in declared and not declared[each].has_receipts)
     adapters = Adapters(providers, dict.fromkeys(sorted(channels), used), rates, memories, silent)
     used_by_settings = {each: "null" if each in channels else "off" for each in ("push", "email", "sms", "in_app")}
     settings = load_settings(

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.times import Instant, format_instant
 from services.lab.lab_keys import LabKeys
 from services.lab.lab_provider import (
@@ -29,7 +30,7 @@ KINDS: Final[Mapping[str, tuple[str, bool]]] = {
     "stopped": ("unsubscribed", False),
 }
 """Kind of a statement -> Tactful's word for it and whether it is permanent, where the word is another one."""
-REPLY_CHANNELS: Final = ("sms", "whatsapp")
+REPLY_CHANNELS: Final = frozenset(id for id, each in CHANNEL_REGISTRY.declarations.items() if each.has_replies)
 """Where replies are told as such; on other channels as receipts of their messages."""
 
 

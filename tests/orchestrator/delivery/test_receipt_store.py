@@ -95,5 +95,5 @@ async def test_a_reply_belongs_to_the_last_message_that_was_tried_and_is_of_nobo
         found = await store.find_last_message(tx, "sms", number)
         assert found is not None
         assert found.message_id == messages["last"].message_id
-        assert await store.find_last_message(tx, "push", number) is None
+        assert await store.find_last_message(tx, "whatsapp", number) is None
         assert await store.find_last_message(tx, "sms", "+491700000000") is None

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import Row
 
+from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.receipt import Receipt
 from schemas.times import Instant
 from schemas.vocabulary import SuppressionReason
@@ -31,7 +32,7 @@ LAST_MESSAGE: Final = (
     "ORDER BY created DESC, message_id LIMIT 1"
 )
 """The channel stands in the statement itself, or its partial index (migrations 0026, 0030) would not be used."""
-REPLY_CHANNELS: Final = ("sms", "whatsapp")
+REPLY_CHANNELS: Final = tuple(id for id, each in CHANNEL_REGISTRY.declarations.items() if each.has_replies)
 """Channels with such an index. On others a reply would be looked for in all messages, so none is taken there."""
 STOPS_ADVERTISING: Final[Literal["stop_advertising"]] = "stop_advertising"
 """What `suppresses` says of a reply that wants no advertising, whatever a stop means on its channel."""

@@ -37,5 +37,6 @@ DECLARATION: Final = ChannelDeclaration(
     ),
     completes_content=True,
     has_costs=True,
+    has_replies=True,
     stops_everything=True,
 )

@@ -14,6 +14,7 @@ DECLARATION: Final = ChannelDeclaration(
     icon="message",
     preview="bubble",
     address_kind=PHONE,
+    has_replies=True,
     stops_everything=True,
     reply_window=ReplyWindow(hours=24, free_without="template", remedy="use an approved template"),
     sender_spellings=number_spellings,
