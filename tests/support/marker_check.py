@@ -57,8 +57,10 @@ class MarkerCheck:
         """Remember which fixtures start something."""
         before = len(self._started)
         result = yield
-        # A parameter of a test is a fixture, too, but starts nothing: a thread has, meanwhile.
-        if len(self._started) > before and fixturedef.func.__module__ != PARAMETERS:
+        # One of function scope starts it anew for each test, which is noticed then; it may start a server for some of
+        # its parameters alone. A parameter of a test is a fixture, too, but starts nothing: a thread has, meanwhile.
+        is_kept = fixturedef.scope != "function" and fixturedef.func.__module__ != PARAMETERS
+        if len(self._started) > before and is_kept:
             self._fixtures[fixturedef.baseid, fixturedef.argname] = self._started[-1]
         return result
 

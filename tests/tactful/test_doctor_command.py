@@ -117,6 +117,8 @@ def test_mails_need_a_server_and_a_sender(nothing: dict[str, str]) -> None:
     complete = {**given, **sender, **server}
     assert states(run("doctor", "-o", "json", given=complete))["send email"] == "amber"  # no postal address
     complete |= {"TACTFUL_MAIL__POSTAL_ADDRESS": "1 Example Street, Exampleton"}
+    assert states(run("doctor", "-o", "json", given=complete))["send email"] == "amber"  # bounces do not come back
+    complete |= {"TACTFUL_SMTP__BOUNCE_SECRET": "0123456789abcdef", "TACTFUL_SMTP__RETURN_PATH": "b@shop.example"}
     assert states(run("doctor", "-o", "json", given=complete))["send email"] == "green"
 
 
