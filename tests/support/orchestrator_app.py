@@ -192,6 +192,10 @@ def links(*_: object) -> dict[str, str]:
     return {"unsubscribe": "https://example.com/u/1", "preferences": "https://example.com/p/1"}
 
 
+def _neighbours(outside: httpx.AsyncClient) -> tuple[PreferenceClient, SuppressionClient]:
+    return PreferenceClient(outside, SERVICE_KEY), SuppressionClient(outside, SERVICE_KEY, ADDRESS_KEY)
+
+
 @asynccontextmanager
 async def world(url: str, folder: Path) -> AsyncIterator[World]:
     """Everything, fresh."""
@@ -200,8 +204,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     bus = LocalBus(folder / "log.db", partitions=4)
     await bus.ensure_topics({"customer.events": 4})
     outside = httpx.AsyncClient(transport=httpx.MockTransport(others), base_url="http://others")
-    preference = PreferenceClient(outside, SERVICE_KEY)
-    suppression = SuppressionClient(outside, SERVICE_KEY, ADDRESS_KEY)
+    preference, suppression = _neighbours(outside)
     snapshot = CatalogueSnapshot(frozenset({"email", "sms"}))
     gatherer = FactsReader(preference, suppression, AddressHasher(ADDRESS_KEY, None), ["customer.events"])
     ring = KeyRingChain(EnvKeyRing(ADMIN_KEY), DatabaseKeyRing(database, clock))
@@ -211,7 +214,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
     render = Renderer(snapshot, links).render_message
     evaluator = Evaluator(database, snapshot, gatherer, render, ["customer.events"], lambda adapter: True)
-    shadow = ShadowRecorder(Renderer(snapshot, links).render_message, ShadowMetrics(registry))
+    shadow = ShadowRecorder(render, ShadowMetrics(registry))
     erased = ErasedCustomers(ADDRESS_KEY)
     intake = ErasureIntake(preference, suppression, erased, lambda: None)
     redriver = Pipeline(evaluator, clock, DecisionMetrics(registry), shadow, intake)

@@ -107,6 +107,13 @@ def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
             ],
         )  # fmt: skip
 
+    _add_contents(routes, context)
+    return routes
+
+
+def _add_contents(routes: APIRouter, context: ConsoleContext) -> None:
+    """What the page shows in a frame of its own or offers as a file."""
+
     @routes.get(PATH + "/{id}/body")
     async def body(id: str, _: Principal = requires("sandbox:read")) -> Response:
         async with context.database.read() as tx:
@@ -130,8 +137,6 @@ def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
             raise NotFound("this message cannot be drawn") from None
         named = {"Content-Disposition": f'attachment; filename="{row.message_id}.pdf"'}
         return Response(drawn, media_type=module.MEDIA_TYPE, headers={**MESSAGE_BODY_HEADERS, **named})
-
-    return routes
 
 
 async def _load_chosen_message(context: ConsoleContext, principal: Principal, id: str, at: WallClock) -> dict[str, Any]:

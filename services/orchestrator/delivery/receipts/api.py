@@ -71,11 +71,6 @@ def receipt_routes(
         if (kind := settings.kind_of(name)) and ADAPTER_REGISTRY.declarations[kind].has_receipts
     }
 
-    challenges: dict[str, ChallengeAnswerer] = {
-        name: ADAPTER_REGISTRY.load_module(kind, "receipts").answer_challenge
-        for name in readers
-        if (kind := settings.kind_of(name)) and ADAPTER_REGISTRY.declarations[kind].has_challenge
-    }
     documents = ProviderDocuments(OutboundGuard(parse_networks(settings.outbound.networks)), clock)
 
     own_answers = [each.receipt_answer for each in ADAPTER_REGISTRY.declarations.values()]
@@ -107,6 +102,20 @@ def receipt_routes(
             return Response(answer[1], media_type=answer[0])
         return ReceiptCounts(new=taken.new, repeated=taken.repeated, unknown=taken.unknown)
 
+    _add_challenges(routes, settings, settings_of, clock)
+    return routes
+
+
+def _add_challenges(
+    routes: APIRouter, settings: OrchestratorSettings, settings_of: Callable[[str], Any], clock: Clock
+) -> None:
+    """The question of some providers, before they send receipts, whether this address is meant for them."""
+    challenges: dict[str, ChallengeAnswerer] = {
+        name: ADAPTER_REGISTRY.load_module(kind, "receipts").answer_challenge
+        for name in settings.adapter_names
+        if (kind := settings.kind_of(name)) and ADAPTER_REGISTRY.declarations[kind].has_challenge
+    }
+
     @routes.get(
         "/{adapter}",
         summary="Answers the question of a provider whether this address is meant for its receipts",
@@ -120,8 +129,6 @@ def receipt_routes(
             raise NotFound(f"no adapter `{adapter[:40]}` is asked whether it takes receipts")
         received = _received(request, b"", clock.now())
         return PlainTextResponse(answerer(settings_of(adapter), received))
-
-    return routes
 
 
 def _received(request: Request, body: bytes, now: Instant) -> ReceiptRequest:
