@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, Route, expect
 
 from schemas.times import format_instant
 from services.kit.runtime.clock import SystemClock
@@ -143,6 +143,25 @@ def test_another_tab_sees_what_this_one_does(context: BrowserContext, shop: Exam
     newest.get_by_role("button", name="Archive").click()
     expect(second.locator(f"#{message_id}")).to_have_count(0)
     expect(first.locator("#inbox h2")).to_be_focused()
+
+
+def test_a_late_answer_does_not_undo_what_the_stream_has_said_since(context: BrowserContext, shop: ExampleShop) -> None:
+    shop.order()
+    first, second = visit(context, shop)[0], visit(context, shop)[0]
+    held: list[tuple[Route, APIResponse]] = []
+    second.route("**/v1/inbox/seen", lambda route: held.append((route, route.fetch())))
+    for page in (first, second):
+        page.locator("#inbox .o").click()
+    expect(second.locator("#inbox bdi")).not_to_have_text("")
+    while not held:
+        second.wait_for_timeout(20)
+    first.get_by_role("button", name="Mark all as read").click()
+    expect(second.locator("#inbox bdi")).to_have_text("")
+    for route, answer in held:
+        with second.expect_response("**/v1/inbox/seen"):
+            route.fulfill(response=answer)
+    second.wait_for_timeout(100)
+    expect(second.locator("#inbox bdi")).to_have_text("")
 
 
 LOOKS: dict[str, dict[str, Any]] = {

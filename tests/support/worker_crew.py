@@ -53,6 +53,8 @@ from services.orchestrator.settings import OrchestratorSettings
 START = parse_instant("2026-03-02T12:00:00Z")
 TOPIC = "customer.events"
 ADDRESS_KEY, SERVICE_KEY = "an-address-key-of-the-races", "a-service-key-of-the-races"
+# With it receipts of `webhook` can be proved, so that what it took counts as arrived once a receipt says so.
+WEBHOOK_SECRET = "whsec_" + "dGFjdGZ1bC1yYWNlcy13aXRoLXdlYmhvb2tz"
 LIMITS = HandoverLimits(deadline=60.0, slack=60.0)
 NO_RATES: Mapping[str, float] = {}
 CONTENT = {
@@ -244,7 +246,11 @@ async def crew(
     adapters = Adapters(providers, dict.fromkeys(sorted(channels), used), rates, memories, silent)
     used_by_settings = {each: "null" if each in channels else "off" for each in ("push", "email", "sms", "in_app")}
     settings = load_settings(
-        OrchestratorSettings, address_key=ADDRESS_KEY, service_key=SERVICE_KEY, adapters=used_by_settings
+        OrchestratorSettings,
+        address_key=ADDRESS_KEY,
+        service_key=SERVICE_KEY,
+        adapters=used_by_settings,
+        webhook={"secret": WEBHOOK_SECRET},
     )
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(

@@ -43,8 +43,9 @@ const show = ({unread}) => {
   all.hidden = !unread || !list.firstChild
   note.textContent = list.firstChild ? "" : w.none
 }
+// What it changed comes by the stream, in order: the answer itself may be older than what the stream has said since.
 const post = (path, body) => ask(path, {method: "POST", keepalive: true, body}, {"Content-Type": "application/json"})
-  .then(answer => answer.json()).then(show, fail)
+  .catch(fail)
 const toggle = () => button.ariaExpanded = !(panel.hidden = !panel.hidden)
 const count = el("bdi"), list = el("ul"), news = el("p", {className: "v", role: "status"})
 const button = el("button", {className: "o", ariaExpanded: false, onclick: toggle}, w.inbox, " ", count)
