@@ -59,8 +59,9 @@ class MetricFamily(Generic[Child]):
         self._children: dict[tuple[str, ...], Child] = {}
         self._declared: dict[tuple[str, ...], None] = {}
         """Combinations, in their order, that nobody has set or read yet: they have no child."""
-        self._lock = threading.Lock()
-        """The registry is read in a thread: a series that is removed meanwhile must not come back."""
+        self._lock = threading.RLock()
+        """The registry is read in a thread: a series that is removed meanwhile must not come back. Reentrant, because
+        collecting garbage may log a line, which is counted, at any place."""
 
     def __call__(self, *values: str) -> Child:
         """Returns the child for these label values. Raises ValueError for a value outside the closed set."""
