@@ -5,6 +5,7 @@ They follow from the OpenAPI document of the three services and from the table o
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -42,8 +43,9 @@ class ApiDescription(NamedTuple):
     access: Mapping[tuple[str, str], RouteAccess]
 
 
+@cache
 def describe_api() -> ApiDescription:
-    """Builds the apps of the three services, without starting them, and describes them."""
+    """Builds the apps of the three services, without starting them, and describes them. Once in a process."""
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         keys = dict.fromkeys(("admin_key", "service_key", "address_key"), SecretStr("a-key-that-nobody-uses"))

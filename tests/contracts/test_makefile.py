@@ -22,6 +22,11 @@ def test_the_promised_targets_are_there() -> None:
     assert targets() >= PROMISED
 
 
+def test_all_tests_are_given_to_workers_in_the_order_of_the_conftest() -> None:
+    """xdist would begin with the largest groups: not those that wait longest."""
+    assert "pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)" in MAKEFILE
+
+
 def test_documents_name_targets_that_exist() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / ".ci" / "run"]
     named = {word for page in pages for word in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text("utf-8"), re.M)}

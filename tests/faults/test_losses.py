@@ -26,7 +26,11 @@ from tests.support.kafka_event_producer import Sent
 from tests.support.seed_documents import customer
 from tests.support.service_processes import ADMIN_KEY, FACTS, ROLES, Process
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+pytestmark = [
+    *(pytest.mark.faults, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore::ResourceWarning")),
+    # These wait for minutes until readiness follows: a worker of their own, with an installation of its own.
+    pytest.mark.xdist_group("losses"),
+]
 
 TURNS = 40.0
 """Seconds within which readiness has followed, on a machine that is busy: it takes 15 to 20."""

@@ -42,9 +42,9 @@ def test_stored_data_are_read_whatever_the_check_of_today_says() -> None:
 
 
 def test_an_event_with_thousands_of_bad_parts_is_checked_at_once_and_tells_the_first_hundred() -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     checked = check("tactful.preference.changed", {"consent": [{"channel": "emial"}] * 8_000, "locale": "de"})
-    assert time.perf_counter() - begun < 10  # a round for every hundred took a minute
+    assert time.process_time() - begun < 10  # a round for every hundred took a minute
     assert checked.may_refuse and checked.given == ("locale", "consent")
     assert len(checked.problems) == 101
     assert checked.problems[-1] == ("/data", "more_problems", "31900 more problems are not listed")

@@ -28,6 +28,32 @@ def test_every_series_is_there_from_the_start_at_zero(registry: Registry) -> Non
             assert registry.get_sample_value("tactful_decisions_total", labels) == 0
 
 
+def test_series_that_nobody_has_set_are_created_when_they_are_read(registry: Registry) -> None:
+    family = counter(registry, "x_total", "X", {"channel": CHANNELS, "outcome": OUTCOMES})
+    assert len(family.metric._metrics) == 0, "a start would take a quarter longer"
+    family("sms", "fail").inc()
+    text = generate_latest(registry).decode()  # type: ignore[no-untyped-call]
+    assert len(family.metric._metrics) == 4
+    assert text.count("tactful_x_total{") == 4 and text.count(" 0.0\n") == 3
+
+
+def test_a_series_that_is_removed_before_it_is_read_stays_away_until_it_is_set(registry: Registry) -> None:
+    family = gauge(registry, "age_seconds", "Age", {"channel": CHANNELS})
+    family.remove("email")
+    assert registry.get_sample_value("tactful_age_seconds", {"channel": "email"}) is None
+    assert registry.get_sample_value("tactful_age_seconds", {"channel": "sms"}) == 0
+    family("email").set(3)
+    assert registry.get_sample_value("tactful_age_seconds", {"channel": "email"}) == 3
+
+
+@pytest.mark.parametrize("combination", [("fax", "send"), ("email",)])
+def test_a_named_combination_outside_the_closed_set_is_refused_at_once(
+    registry: Registry, combination: tuple[str, ...]
+) -> None:
+    with pytest.raises(ValueError):
+        counter(registry, "x_total", "X", {"channel": CHANNELS, "outcome": OUTCOMES}, combos=[combination])
+
+
 def test_a_metric_without_labels_starts_at_zero_too(registry: Registry) -> None:
     family = counter(registry, "tactful_audit_write_failures_total", "Failures")
     assert registry.get_sample_value("tactful_audit_write_failures_total") == 0

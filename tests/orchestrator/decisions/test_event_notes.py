@@ -27,9 +27,9 @@ def catalogue() -> Any:
 
 def test_each_type_has_its_note_and_the_first_have_the_nearest_types() -> None:
     types = [f"shop.order.delivered{number}" for number in range(1_000)]
-    begun = time.perf_counter()
+    begun = time.process_time()
     notes = note_types([KNOWN[0], *types, *types], catalogue())
-    assert time.perf_counter() - begun < 5  # with the nearest types of each it took 25 s
+    assert time.process_time() - begun < 5  # with the nearest types of each it took 25 s
     assert notes[KNOWN[0]] == []
     assert [notes[each][0]["code"] for each in types] == ["nothing_listens"] * 1_000
     assert sum(bool(notes[each][0]["nearest"]) for each in types) == MAX_COMPARED

@@ -201,6 +201,6 @@ def test_a_week_without_a_free_minute_is_one_that_never_ends(windows: list[tuple
 def test_a_huge_policy_is_looked_at_in_bounded_time() -> None:
     many = [{**QUIET, "id": f"q-{n}", "scope": {"topics": ["news"], "campaigns": [f"c-{n}"]}} for n in range(600)]
     caps = [{**CAP, "id": f"c-{n}", "limit": 600 - n, "scope": {"campaigns": [f"c-{n}"]}} for n in range(600)]
-    began = time.monotonic()
+    began = time.process_time()
     assert found(quiet_hours=many, frequency_caps=caps) == []
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10

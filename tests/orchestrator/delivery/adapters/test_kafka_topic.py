@@ -33,7 +33,10 @@ from tactful.doctor_checks import check_adapter
 from tests.support import servers
 from tests.support.webhook_receiver import RecordingFirstByteGuard, message
 
-pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(180)]
+pytestmark = [
+    *(pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(180)),
+    pytest.mark.xdist_group("kafka"),
+]
 
 _brokers: list[servers.Kafka] = []
 
