@@ -26,6 +26,7 @@ from services.orchestrator.delivery.attempts import (
 )
 from services.orchestrator.delivery.receipts import store as receipt_store
 from services.orchestrator.delivery.receipts.store import NewReceipt
+from services.orchestrator.delivery.unknown_store import find_overtaken
 
 KNOWN_BY_SEARCH: Final = "found at its provider"
 NOT_AT_PROVIDER: Final = "not found at its provider"
@@ -112,15 +113,17 @@ async def record_late_results(tx: Tx, results: Sequence[AttemptResult], now: Ins
 async def record_absences(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> list[str]:
     """Let messages with an unknown outcome be tried again, because their provider certainly has not had them. `results`
     say so as a refusal for now. Returns which of them are: not those of erased customers, nor any of which something
-    has become known meanwhile.
+    has become known meanwhile, nor any whose campaign has fallen back to another channel since.
     """
     locked = await ledger_store.lock_and_load_ledgers(tx, [result.customer for result in results])
+    overtaken = await find_overtaken(tx, [result.message_id for result in results])
     rows = await store.load_send_states(tx, [result.message_id for result in results])
     next_states = [
         (result, resolve_absence(result, now, row.state))
         for result in results
         if (row := rows.get(result.message_id)) is not None
         and result.customer in locked
+        and result.message_id not in overtaken
         and (row.customer, row.attempts) == (result.customer, result.number)
     ]
     writes = [(result, state) for result, state in next_states if state]

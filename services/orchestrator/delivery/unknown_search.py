@@ -53,7 +53,7 @@ class UnknownSearch:
     async def search_due(self) -> None:
         """One round: ask about the messages that are due, a batch for each adapter. Raises Transient."""
         for name, search in self._adapters.searches.items():
-            adapter = self._adapters.by_name.get(name)
+            adapter: object = self._adapters.by_name.get(name)
             if isinstance(adapter, SearchableAdapter) and self._paused.get(name, 0) <= self._clock.now():
                 await self._search_adapter(name, adapter, search)
 
@@ -66,9 +66,7 @@ class UnknownSearch:
         if any(answer.finding == "failed" for answer in answers):
             self._paused[name] = self._clock.now() + PAUSE
         by_id = {row.message_id: row for row in rows}
-        found = [
-            _accepted(by_id[answer.message_id], answer, name) for answer in answers if answer.finding == "found"
-        ]
+        found = [_accepted(by_id[answer.message_id], answer, name) for answer in answers if answer.finding == "found"]
         absent = [
             _refused(row, name)
             for answer in answers
@@ -77,9 +75,9 @@ class UnknownSearch:
         async with self._database.write() as tx:
             now = self._clock.now()
             await record_late_results(tx, found, now)
-            await record_absences(tx, absent, now)
+            retried = await record_absences(tx, absent, now)
         failed = sum(answer.finding == "failed" for answer in answers)
-        counts = {"found": len(found), "absent": len(absent), "failed": failed, "asked": len(rows)}
+        counts = {"found": len(found), "retried": len(retried), "failed": failed, "asked": len(rows)}
         log("unknown_searched", level="warning" if failed else "info", adapter=name, **counts)
 
     async def _take_due(self, name: str, search: ProviderSearch, now: Instant) -> Sequence[Row[Any]]:

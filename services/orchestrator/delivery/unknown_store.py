@@ -28,6 +28,23 @@ async def find_due_searches(tx: Tx, adapter: str, now: Instant, limit: int) -> S
     )
 
 
+async def find_overtaken(tx: Tx, ids: Sequence[str]) -> set[str]:
+    """Those of these messages whose event went out on another channel after their attempt had ended, or is about to:
+    their campaign has fallen back. The caller holds the locks of their ledgers.
+    """
+    if not ids:
+        return set()
+    rows = await tx.tuples(
+        "SELECT DISTINCT m.message_id FROM message m JOIN message o ON o.customer = m.customer "
+        "AND o.campaign = m.campaign AND o.event_source = m.event_source AND o.event_id = m.event_id "
+        "AND o.message_id <> m.message_id LEFT JOIN handover h ON h.handover_id = o.handover_id "
+        f"WHERE {tx.in_list('m.message_id', 'ids')} "
+        "AND (o.state IN ('pending', 'retry') OR h.claimed_at > m.updated)",
+        ids=tx.list_parameter(ids),
+    )
+    return {message_id for (message_id,) in rows}
+
+
 _NEXT_COLUMN_TYPES = {"message_id": "text", "until": "bigint"}
 
 

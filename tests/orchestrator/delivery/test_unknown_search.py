@@ -204,3 +204,41 @@ async def test_what_a_receipt_has_settled_meanwhile_stays(searched: Searched) ->
 
     searched.provider.find_handed_over = told_meanwhile  # type: ignore[method-assign]
     assert (await searched.after(1800))[0] == "accepted"
+
+
+async def fallen_back(us: Crew, minutes: int) -> tuple[SearchedProvider, list[tuple[str, str]]]:
+    """A campaign that falls back after half an hour: its push has an unknown outcome. After so many minutes its
+    provider says that it is not there. Returns what became of each channel.
+    """
+    provider = SearchedProvider(us.provider)
+    search = ProviderSearch(86_400.0, minutes * 60.0)
+    adapters = dataclasses.replace(Adapters.one_each({"push": provider}), searches={provider.name: search})
+    made = Searched(us, provider, adapters)
+    worker = us.workers[0]
+    await worker.decide_and_mark(record("a", "e-1", "chain", us.clock.now()))
+    await made.fail_again()
+    for _ in range(minutes):
+        us.clock.advance(60 * SECOND)
+        await worker.scheduler.tick(us.clock.now())
+        await worker.hand_over("email")
+    await made.search().search_due()
+    async with us.database.read() as tx:
+        rows = await tx.rows("SELECT channel, state FROM tracked_message ORDER BY channel")
+    return provider, [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "states"),
+    [
+        (20, [("email", "parked"), ("push", "retry")]),  # the next channel waits on
+        (40, [("email", "accepted"), ("push", "unknown")]),  # it has gone: nobody hears the same twice
+    ],
+)
+async def test_a_message_is_not_sent_late_where_its_campaign_has_fallen_back(
+    tmp_path: Path, minutes: int, states: list[tuple[str, str]]
+) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'search.db'}"
+    await upgrade_schema(url, "services.orchestrator")
+    async with crew(url, tmp_path, FREE, size=1, chain=("push", "email")) as us:
+        provider, found = await fallen_back(us, minutes)
+    assert len(provider.asked) == 1 and found == states

@@ -51,8 +51,8 @@ class SearchedMessage(NamedTuple):
 
 
 SearchFinding = Literal["found", "absent", "unclear", "failed"]
-"""found: the provider has had the message. absent: it answered in full, and does not show it. unclear: its answer proves
-neither. failed: it could not be asked, and others should not be asked about for a while.
+"""found: the provider has had the message. absent: it answered in full, and does not show it. unclear: its answer
+proves neither. failed: it could not be asked, and should be left alone for a while.
 """
 
 
@@ -70,8 +70,9 @@ class SearchableAdapter(Protocol):
     """What an adapter that declares `search` has besides. Nothing is sent by it."""
 
     async def find_handed_over(self, messages: Sequence[SearchedMessage]) -> list[SearchAnswer]:
-        """One answer for each message, in order. It looks for our message id, so that a message to the same address is
-        not taken for it. Whether `absent` proves anything yet is decided by the caller. Raises nothing but cancellation.
+        """One answer for each message, in order. It looks for our message id, so that another message to the same
+        address is not taken for it. Whether `absent` proves anything yet is for the caller to decide. Raises nothing
+        but cancellation.
         """
         ...
 

@@ -9,7 +9,6 @@ from schemas.adapter_registry import SettingsCheck
 from services.kit.runtime.section import Section
 from services.kit.runtime.settings import SecretKey, SettingsError
 
-
 AbsenceAge = Annotated[float, Field(ge=0, le=72_000, allow_inf_nan=False)]
 """Seconds after which a provider shows every message that it has had; 0: nobody knows such a time."""
 

@@ -19,14 +19,17 @@ from services.orchestrator.delivery.adapters.postmark.declaration import Postmar
 from services.orchestrator.delivery.adapters.provider_search import ProviderSearchApi
 
 MESSAGE = SearchedMessage("msg_1", "ada@example.org", 1_800_000_000_000_000)
-MAILGUN = event_search.create_search(MailgunSettings(search_key=SecretStr("k" * 32)), "shop.example")
+_FOUND = event_search.create_search(MailgunSettings(search_key=SecretStr("k" * 32)), "shop.example")
+assert _FOUND is not None
+MAILGUN: ProviderSearchApi = _FOUND
 POSTMARK = message_search.create_search(PostmarkSettings(), "k" * 32)
-assert MAILGUN is not None
 SEARCHES = [MAILGUN, POSTMARK]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["items", "Messages", "TotalCount", "Metadata", "user-variables"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["items", "Messages", "TotalCount", "Metadata", "user-variables"]), inner)
+    ),
     max_leaves=10,
 )
 

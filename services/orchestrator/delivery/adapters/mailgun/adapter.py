@@ -1,7 +1,7 @@
 """The adapter `mailgun`: one form posted to `/v3/DOMAIN/messages` for each message.
 
-Mailgun does not recognise a message that it already has, but can be asked for it (`event_search.py`). Its errors are texts without codes; the parameter that a text
-begins with serves as one.
+Mailgun does not recognise a message that it already has, but can be asked for it (`event_search.py`). Its errors are
+texts without codes; the parameter that a text begins with serves as one.
 """
 
 import base64

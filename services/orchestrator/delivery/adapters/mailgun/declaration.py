@@ -50,8 +50,8 @@ DECLARATION: Final = AdapterDeclaration(
     sample=(
         "The adapter mailgun (docs/adapters/mailgun.md): a sending key, the URL of the API, and the domain that sends;",
         "for domains of the region EU: https://api.eu.mailgun.net. For receipts: the HTTP webhook signing key.",
-        "SEARCH_KEY: an API key that may read events, to find out what became of messages without an answer. What is not",
-        "among them ABSENT_AFTER seconds later is sent again; 0: never.",
+        "SEARCH_KEY: an API key that may read events, to find out what became of messages without an answer. What is",
+        "not among them ABSENT_AFTER seconds later is sent again; 0: never.",
     ),
     check=check_settings("mailgun", "key", "domain"),
     search=_find_search,

@@ -23,7 +23,7 @@ PAGE_SIZE: Final = 100
 _EARLIER: Final = 10 * MINUTE
 """How much earlier events are looked for: Mailgun's clock is not ours."""
 _PLAIN_ADDRESS: Final = re.compile(r"[a-z0-9._+-]+@[a-z0-9.-]+")
-"""What the filter certainly finds as it stands. Others may be written in another way, so their absence proves nothing."""
+"""What the filter finds as it stands. Others may be written in another way, so their absence proves nothing."""
 
 
 def create_search(settings: MailgunSettings, domain: str) -> ProviderSearchApi | None:

@@ -1,8 +1,9 @@
 """The adapter `postmark`: one request to `/email` for each message.
 
-Postmark does not recognise a message that it already has, but can be asked for it (`message_search.py`). Its errors have a number, `ErrorCode`, which may stand in an
-answer with status 200, too; 0 is none. Number 300 is for all fields, so the field that its text names is added to it,
-and `inactive` is our word for an answer without error that says the recipient will not get it.
+Postmark does not recognise a message that it already has, but can be asked for it (`message_search.py`). Its errors
+have a number, `ErrorCode`, which may stand in an answer with status 200, too; 0 is none. Number 300 is for all fields,
+so the field that its text names is added to it, and `inactive` is our word for an answer without error that says the
+recipient will not get it.
 """
 
 import re
