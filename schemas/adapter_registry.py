@@ -33,6 +33,18 @@ class SettingsCheck:
     """What to change. None if the adapter can send with these settings."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderSearch:
+    """What a provider shows of the messages that it has had. Times are seconds after the end of an attempt.
+
+    `shown_for`: how long it shows them. `absent_after`: from when on it certainly shows what it has had, so that what
+    it does not show has not arrived; None where nobody can say.
+    """
+
+    shown_for: float
+    absent_after: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterDeclaration:
     """One adapter."""
@@ -48,6 +60,10 @@ class AdapterDeclaration:
     remembers_for: float | None = None
     """For how many seconds the provider recognises a message that it has had. None: always, or it never does; the
     adapter's `idempotent` says which.
+    """
+    search: Callable[[Any], ProviderSearch | None] = field(default=lambda settings: None)
+    """Of an instance of `settings`: how the provider can be asked which messages it has had, by the adapter's
+    `find_handed_over`; None if it cannot.
     """
     needs_kafka: bool = False
     """Whether it works only where the log is in Kafka."""

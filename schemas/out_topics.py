@@ -48,7 +48,7 @@ CHANGE_MEANINGS: Final[dict[MessageChangeKind, str]] = {
     "accepted": "The provider has it. Where it answers late, its receipts may come before this.",
     "rejected": "The provider will never take it. This is its end.",
     "retry": "The provider did not take it, or nobody knows; it is tried again at `until`.",
-    "unknown": "Nobody knows whether the provider has it, and it is not sent again. A receipt may still settle it.",
+    "unknown": "Nobody knows whether the provider has it: it is not sent again. A receipt or a search may settle it.",
     "delivered": "The provider says that it has reached the customer.",
     "bounced": "The receiving side has refused it; `permanent`: the address will not work again.",
     "complained": "The customer has called it spam.",

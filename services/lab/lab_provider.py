@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -45,6 +45,7 @@ class LabRequest:
     headers: Mapping[str, str]
     body: bytes
     at: Instant
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,15 @@ class Submission:
     to: str
     key: str | None = None
     channel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenMessage:
+    """A message that a provider has taken, as its search shows it."""
+
+    submission: Submission
+    provider_id: str
+    at: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,10 @@ class LabProvider:
     """The provider's own header for so many seconds from now until it takes requests again."""
     own_limit_body: Callable[[int], Any] | None = None
     """The body of a refusal for too many requests that says so in the provider's own way; None: as of any refusal."""
+    answer_search: Callable[[LabKeys, LabRequest, Sequence[TakenMessage]], LabAnswer] | None = None
+    """The answer to a GET request, from the messages that it has taken since the lab was started; None: it has no
+    search.
+    """
     remembers: int = 0
     """Seconds for which a key is taken once; 0: whatever comes is taken."""
 

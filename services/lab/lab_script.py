@@ -104,6 +104,12 @@ class ReceiptRule(_ScriptPart):
     lost: Share = 0.0
 
 
+class SearchRule(_ScriptPart):
+    """How searches are answered. `appears_after`: seconds until a message that was taken is shown."""
+
+    appears_after: Seconds = 0.0
+
+
 class LabScript(_ScriptPart):
     """A whole script. The first fault whose rule fits a request happens to it. `fates`: shares of the messages to
     addresses without a tag, by the tags that they are treated as having; the rest is delivered.
@@ -112,6 +118,7 @@ class LabScript(_ScriptPart):
     seed: int = 0
     faults: Annotated[tuple[FaultRule, ...], Field(max_length=100)] = ()
     receipts: ReceiptRule = ReceiptRule()
+    searches: SearchRule = SearchRule()
     fates: Mapping[str, Share] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -15,12 +15,19 @@ import msgspec
 from aiohttp import web
 from pydantic import ValidationError
 
-from schemas.times import SECOND, format_instant
+from schemas.times import SECOND, Instant, format_instant
 from services.kit.runtime.clock import Clock
 from services.lab import faulty_answers
 from services.lab.arrival_log import Acceptance, Arrival, ArrivalLog, ArrivalOutcome, LogUnusable, read_arrivals
 from services.lab.lab_keys import LabKeys
-from services.lab.lab_provider import LabAnswer, LabProvider, LabRequest, RequestRefused, Submission
+from services.lab.lab_provider import (
+    LabAnswer,
+    LabProvider,
+    LabRequest,
+    RequestRefused,
+    Submission,
+    TakenMessage,
+)
 from services.lab.lab_script import BLOCKED_TAG, FaultRule, LabScript, ScriptPlayer, describe_fault, read_tag
 from services.lab.provider_registry import load_providers
 from services.lab.receipt_sender import ReceiptSender
@@ -54,6 +61,8 @@ class Lab:
     ) -> None:
         self._keys, self._log, self._receipts, self._clock = keys, log, receipts, clock
         self._player = ScriptPlayer(script or LabScript())
+        self._taken: dict[str, list[TakenMessage]] = {}
+        """For searches; with addresses, so they are not in the log. No more than the log has arrivals."""
         self.failed = asyncio.Event()
         """Set once the log cannot be written: the lab has to end."""
 
@@ -87,7 +96,10 @@ class Lab:
         except (web.RequestPayloadError, ConnectionError):  # the client has gone before its request was whole
             return faulty_answers.cut(request)
         headers = {key.lower(): value for key, value in request.headers.items()}
-        asked = LabRequest(request.method, path, headers, body, self._clock.now())
+        asked = LabRequest(request.method, path, headers, body, self._clock.now(), dict(request.query))
+        if request.method == "GET" and provider.answer_search is not None:
+            shown = self._list_shown(name, asked.at)
+            return await faulty_answers.write_answer(request, provider.answer_search(self._keys, asked, shown), None)
         try:
             submission = provider.read_submission(self._keys, asked)
         except RequestRefused as refused:
@@ -114,8 +126,14 @@ class Lab:
         outcome: ArrivalOutcome = "accepted" if known is None else "repeated"
         await self._write_exchange(exchange, outcome, answer.status if answer is not None else 0, provider_id)
         if known is None:
+            self._taken.setdefault(exchange.name, []).append(TakenMessage(submission, provider_id, request.at))
             self._plan_receipts(exchange, provider_id)
         return answer
+
+    def _list_shown(self, name: str, now: Instant) -> list[TakenMessage]:
+        """What a provider's search shows by now."""
+        visible_until = now - int(self._player.script.searches.appears_after * SECOND)
+        return [each for each in self._taken.get(name, ()) if each.at <= visible_until]
 
     def _find_known(self, exchange: _LabExchange) -> Acceptance | None:
         """What the provider remembers of the request's key."""

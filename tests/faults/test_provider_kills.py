@@ -1,5 +1,6 @@
 """The product is killed at every step of its handovers to a provider of the lab, and between them: what the lab's log
-holds afterwards is what promises allow, for a provider that knows a message again and for one that does not.
+holds afterwards is what promises allow: for a provider that knows a message again, for one that can be asked which it
+has had, and for one that does neither.
 """
 
 from __future__ import annotations
@@ -53,12 +54,22 @@ SCRIPT: Mapping[str, Any] = {
 }
 
 
+APPEARS_AFTER, ABSENT_AFTER = 1.5, 4.0
+"""Seconds until the lab's search shows a message, and after which the product believes that one is not there."""
+
+
 class Played(NamedTuple):
     """A provider that runs, its log, and the settings of the product's adapter."""
 
     provider: str
     evidence: LabEvidence
     settings: Mapping[str, str]
+    searched: bool = False
+
+    @property
+    def ended(self) -> Sequence[str]:
+        """The states in which nothing happens to a message any more."""
+        return [each for each in ENDED if each != "unknown"] if self.searched else ENDED
 
 
 class StoredMessage(NamedTuple):
@@ -178,7 +189,7 @@ class Product:
         deadline = time.monotonic() + timeout
         while True:
             messages = self.messages()
-            left = [each for each in messages if each.state not in ENDED]
+            left = [each for each in messages if each.state not in self.played.ended]
             missing = set(self.sent) - {each.event for each in messages}
             if not left and not missing:
                 return messages
@@ -188,16 +199,23 @@ class Product:
             time.sleep(0.2)
 
 
-@pytest.fixture(params=["resend", "postmark", "smtp"])
+@pytest.fixture(params=["resend", "postmark", "smtp", "mailgun:searched", "postmark:searched"])
 def played(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Played]:
     """A provider with faults, which says nothing of what became of messages: the product has to know by itself."""
     script = tmp_path / "script.json"
+    provider, _, searched = request.param.partition(":")
     # After a 450 of SMTP a message waits for five minutes.
-    faults = [each for each in SCRIPT["faults"] if request.param != "smtp" or each["fault"] != "too_many"]
-    script.write_text(json.dumps({**SCRIPT, "faults": faults, "receipts": {"lost": 1}}))
-    running = smtp_lab(tmp_path / "lab", script) if request.param == "smtp" else http_lab(tmp_path / "lab", script)
+    # After a search that has failed the provider is not asked for a minute.
+    left_out = "too_many" if provider == "smtp" else "cut_before_reading" if searched else ""
+    faults = [each for each in SCRIPT["faults"] if each["fault"] != left_out]
+    more = {"receipts": {"lost": 1}, **({} if provider == "smtp" else {"searches": {"appears_after": APPEARS_AFTER}})}
+    script.write_text(json.dumps({**SCRIPT, "faults": faults, **more}))
+    running = smtp_lab(tmp_path / "lab", script) if provider == "smtp" else http_lab(tmp_path / "lab", script)
     with running as (evidence, settings):
-        yield Played(request.param, evidence, settings(request.param))
+        own = dict(settings(provider))
+        if searched:
+            own[f"TACTFUL_{provider.upper()}__ABSENT_AFTER"] = str(ABSENT_AFTER)
+        yield Played(provider, evidence, own, bool(searched))
 
 
 Settings = Callable[[str], Mapping[str, str]]
@@ -281,6 +299,8 @@ def test_a_kill_at_any_step_neither_loses_nor_doubles(played: Played, tmp_path: 
     assert violations(played, messages) == []
     if played.provider == "resend":
         assert_each_took_effect_once(played.evidence, messages)
+    elif played.searched:
+        assert_each_was_sent_once_in_the_end(played, messages)
     else:
         assert_none_was_tried_on_a_guess(played, messages)
 
@@ -291,6 +311,15 @@ def assert_each_took_effect_once(evidence: LabEvidence, messages: Sequence[Store
     assert evidence.effects("resend") == dict.fromkeys([each.id for each in messages], 1)
     assert evidence.repetitions("resend")
     assert all(len(found) == 1 and next(iter(found))[0] == id for id, found in evidence.keys("resend").items())
+
+
+def assert_each_was_sent_once_in_the_end(played: Played, messages: Sequence[StoredMessage]) -> None:
+    """Searchable: all are accepted and each had one effect, though the provider knows none again. What was found there
+    was not sent again; what was not there was.
+    """
+    assert {each.state for each in messages} == {"accepted"}
+    assert played.evidence.effects(played.provider) == dict.fromkeys([each.id for each in messages], 1)
+    assert played.evidence.repetitions(played.provider) == {}
 
 
 def assert_none_was_tried_on_a_guess(played: Played, messages: Sequence[StoredMessage]) -> None:

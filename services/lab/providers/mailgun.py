@@ -3,7 +3,7 @@
 import base64
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email import message_from_bytes, policy
 from email.message import Message as MimeMessage
 from typing import Any, Final
@@ -22,11 +22,12 @@ from services.lab.lab_provider import (
     RequestRefused,
     Statement,
     Submission,
+    TakenMessage,
     bare_address,
     is_address,
 )
 
-KEY, SIGNING_KEY, DOMAIN = "mailgun key", "mailgun signing key", "lab.example"
+KEY, SEARCH_KEY, SIGNING_KEY, DOMAIN = "mailgun key", "mailgun search key", "mailgun signing key", "lab.example"
 FORM: Final = "application/x-www-form-urlencoded"
 FORM_WITH_FILES: Final = "multipart/form-data"
 EVENTS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -66,6 +67,7 @@ def _list_settings(keys: LabKeys, url: str) -> Mapping[str, str]:
         "key": keys.derive_text(KEY),
         "domain": DOMAIN,
         "signing_key": keys.derive_text(SIGNING_KEY),
+        "search_key": keys.derive_text(SEARCH_KEY),
     }
 
 
@@ -73,7 +75,7 @@ def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     path = _PATH.fullmatch(request.path)
     if request.method != "POST" or path is None:
         raise RequestRefused(LabAnswer(404, b"404 page not found"))
-    if not _is_known(keys, request.headers.get("authorization", "")):
+    if not _is_known(keys, KEY, request.headers.get("authorization", "")):
         raise RequestRefused(PROVIDER.refusals["wrong_key"])
     if path[1] != DOMAIN:
         raise RequestRefused(_message(404, f"Domain not found: {path[1][:60]}"))
@@ -88,13 +90,13 @@ def _read_submission(keys: LabKeys, request: LabRequest) -> Submission:
     return Submission(form.get(f"v:{MESSAGE_FIELD}", ""), to)
 
 
-def _is_known(keys: LabKeys, authorization: str) -> bool:
+def _is_known(keys: LabKeys, name: str, authorization: str) -> bool:
     scheme, _, encoded = authorization.partition(" ")
     try:
         user, _, key = base64.b64decode(encoded, validate=True).decode().partition(":")
     except ValueError:
         return False
-    return scheme.lower() == "basic" and user == "api" and keys.is_key(KEY, key)
+    return scheme.lower() == "basic" and user == "api" and keys.is_key(name, key)
 
 
 def _read_form(request: LabRequest) -> Mapping[str, str]:
@@ -124,6 +126,28 @@ def _read_parts(request: LabRequest) -> Mapping[str, str]:
 
 def _accept(submission: Submission, provider_id: str) -> LabAnswer:
     return LabAnswer(200, {"id": f"<{provider_id}@{DOMAIN}>", "message": "Queued. Thank you."})
+
+
+def _answer_search(keys: LabKeys, request: LabRequest, taken: Sequence[TakenMessage]) -> LabAnswer:
+    """`GET /v3/DOMAIN/events`: the event `accepted` of each message to a recipient. A sending key may not ask."""
+    if request.path != f"/v3/{DOMAIN}/events":
+        return LabAnswer(404, b"404 page not found")
+    if not _is_known(keys, SEARCH_KEY, request.headers.get("authorization", "")):
+        return LabAnswer(401, b"Forbidden")
+    recipient = request.query.get("recipient", "").strip('"')
+    begin, limit = int(request.query.get("begin", "0")), int(request.query.get("limit", "100"))
+    items = [
+        {
+            "event": "accepted",
+            "timestamp": each.at / SECOND,
+            "recipient": each.submission.to,
+            "message": {"headers": {"message-id": f"{each.provider_id}@{DOMAIN}"}},
+            "user-variables": {MESSAGE_FIELD: each.submission.message_id},
+        }
+        for each in taken
+        if recipient in each.submission.to and each.at // SECOND >= begin
+    ]
+    return LabAnswer(200, {"items": items[:limit], "paging": {}})
 
 
 def _write_receipt(keys: LabKeys, statement: Statement, now: Instant) -> ReceiptPost | None:
@@ -158,4 +182,5 @@ PROVIDER: Final = LabProvider(
         "error": _message(500, "Internal Server Error"),
     },
     write_receipt=_write_receipt,
+    answer_search=_answer_search,
 )

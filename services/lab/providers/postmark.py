@@ -2,7 +2,7 @@
 
 import base64
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,7 @@ from services.lab.lab_provider import (
     RequestRefused,
     Statement,
     Submission,
+    TakenMessage,
     bare_address,
     find_text,
     is_address,
@@ -83,6 +84,31 @@ def _accept(submission: Submission, provider_id: str) -> LabAnswer:
     return LabAnswer(200, content)
 
 
+def _answer_search(keys: LabKeys, request: LabRequest, taken: Sequence[TakenMessage]) -> LabAnswer:
+    """`GET /messages/outbound`: the messages with our id in their metadata. The lab does not tell streams apart: it
+    shows all in the first one.
+    """
+    if request.path != "/messages/outbound":
+        return _error(404, 0, "No such endpoint.")
+    if not keys.is_key(KEY, request.headers.get("x-postmark-server-token", "")):
+        return PROVIDER.refusals["wrong_key"]
+    if not {"count", "offset"} <= request.query.keys():
+        return _error(422, 700, "The parameters 'count' and 'offset' are required.")
+    wanted = request.query.get(f"metadata_{MESSAGE_FIELD}")
+    found = [
+        {
+            "MessageID": _write_id(each.provider_id),
+            "Recipients": [each.submission.to],
+            "Metadata": {MESSAGE_FIELD: each.submission.message_id},
+            "Status": "Sent",
+            "ReceivedAt": format_instant(each.at),
+        }
+        for each in taken
+        if wanted in (None, each.submission.message_id) and request.query.get("messagestream") == STREAMS[0]
+    ]
+    return LabAnswer(200, {"TotalCount": len(found), "Messages": found[: int(request.query["count"])]})
+
+
 def _write_id(provider_id: str) -> str:
     return str(uuid.UUID(hex=provider_id))
 
@@ -116,4 +142,5 @@ PROVIDER: Final = LabProvider(
         "error": _error(500, 0, "Internal Server Error"),
     },
     write_receipt=_write_receipt,
+    answer_search=_answer_search,
 )

@@ -55,13 +55,16 @@ class AttemptEnd(NamedTuple):
 
 
 class AttemptResult(NamedTuple):
-    """An adapter's answer for one attempt. `may_repeat`: whether it may be repeated after an unknown outcome."""
+    """An adapter's answer for one attempt. `may_repeat`: whether it may be repeated after an unknown outcome.
+    `search_at`: when its provider can first be asked whether it has the message; None if it cannot be asked.
+    """
 
     customer: str
     number: int
     handover_result: HandoverResult
     may_repeat: bool
     adapter: str
+    search_at: Instant | None = None
 
     @property
     def message_id(self) -> str:
@@ -76,7 +79,9 @@ class AttemptResult(NamedTuple):
 
 
 class NextState(NamedTuple):
-    """The next state of a message, and of its contact; None releases the contact. `until`: when it is tried again."""
+    """The next state of a message, and of its contact; None releases the contact. `until`: when it is tried again, or
+    of an unknown one, when its provider is asked about it.
+    """
 
     state: MessageState
     contact: ContactState | None
@@ -103,11 +108,11 @@ def decide_next_state(result: AttemptResult, now: Instant) -> NextState:
         return NextState(MessageState.REJECTED, None, failure_reason=Reason.PROVIDER_REJECTED)
     unknown = answer.outcome == "unknown"
     if unknown and not result.may_repeat:
-        return NextState(MessageState.UNKNOWN, "unknown")
+        return NextState(MessageState.UNKNOWN, "unknown", result.search_at)
     is_judged = answer.detail not in NOT_TRIED and answer.fault not in OF_ALL_MESSAGES
     if result.number >= MAX_ATTEMPTS and is_judged:
         if unknown:
-            return NextState(MessageState.UNKNOWN, "unknown")
+            return NextState(MessageState.UNKNOWN, "unknown", result.search_at)
         return NextState(MessageState.FAILED, None, failure_reason=Reason.PROVIDER_EXHAUSTED)
     # After an unknown outcome the contact counts on as `unknown`: the message may have arrived.
     until = now + backoff(result.number, answer.retry_after, answer.message_id)
@@ -145,8 +150,19 @@ def resolve_next_state(
     return _ACCEPTED if late else None
 
 
+def resolve_absence(result: AttemptResult, now: Instant, state: str) -> NextState | None:
+    """The next state of a message which its provider certainly has not had: it is tried again like one that was refused
+    for now. None if it has become known meanwhile what became of it.
+    """
+    return decide_next_state(result, now) if state == MessageState.UNKNOWN else None
+
+
 def _keep_unknown(next_state: NextState) -> NextState:
-    """A message that an earlier attempt may have delivered never counts as one that was surely not sent."""
+    """A message that an earlier attempt may have delivered never counts as one that was surely not sent. No provider is
+    asked about it, because another one may have had the earlier attempt.
+    """
+    if next_state.state is MessageState.UNKNOWN:
+        return next_state._replace(until=None)
     if next_state.contact is None:
         return next_state._replace(state=MessageState.UNKNOWN, contact="unknown", failure_reason=None)
     return next_state._replace(contact="unknown") if next_state.contact == "planned" else next_state

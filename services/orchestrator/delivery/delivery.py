@@ -348,7 +348,8 @@ class Delivery:
         for answer in answers:
             item = by_id[answer.message_id]
             repeats = closes and may_repeat(is_idempotent, item.message.cls, most, maybe_sent=item.maybe_sent)
-            results.append(AttemptResult(item.message.customer, item.number, answer, repeats, name))
+            search_at = self._adapters.first_search(name, self._clock.now())
+            results.append(AttemptResult(item.message.customer, item.number, answer, repeats, name, search_at))
 
         # What other adapters accept is confirmed by receipts.
         confirmed = [

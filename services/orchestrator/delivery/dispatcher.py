@@ -24,6 +24,7 @@ from services.orchestrator.delivery.outbox_router import OutboxRouter
 from services.orchestrator.delivery.recovery import AttemptRecovery
 from services.orchestrator.delivery.routing import OutboxLine
 from services.orchestrator.delivery.store import CLAIM_BATCH_SIZE
+from services.orchestrator.delivery.unknown_search import SEARCH_INTERVAL, UnknownSearch
 
 RENEW_INTERVAL = 3.0
 """Seconds between two renewals of the leases, which last ten seconds."""
@@ -49,6 +50,7 @@ class Dispatcher:
         self._recovery = recovery
         self._clock = clock
         self._outbox_signal = database.notifications.listen(OUTBOX_GROWN)
+        self._search = UnknownSearch(database, delivery.adapters, clock)
         self._router = OutboxRouter(database, claimer.owner, delivery)
         self._epochs: dict[int, int] = {}
         self.lines = [
@@ -64,6 +66,9 @@ class Dispatcher:
             tasks.create_task(self._refuse_new_after_stop(stop))
             tasks.create_task(self._repeat_step(stop, self._renew_shards, RENEW_INTERVAL))
             tasks.create_task(self._repeat_step(stop, self._recovery.close_overdue, RECOVERY_INTERVAL))
+            if delivery_searches := self._delivery.adapters.searches:
+                log("searches_providers", adapters=",".join(sorted(delivery_searches)))
+                tasks.create_task(self._repeat_step(stop, self._search.search_due, SEARCH_INTERVAL))
             tasks.create_task(self._repeat_step(stop, self._wake_for_outbox_rows, FALLBACK_INTERVAL))
             for line in self.lines:
                 tasks.create_task(self._serve_line(line, stop))

@@ -63,7 +63,8 @@ class AttemptRecovery:
             answer = HandoverResult(attempt.message_id, "unknown", detail=DISPATCHER_GONE, retry_after=0.0)
             is_idempotent, most = adapter is not None and adapter.idempotent, self._max_duplicates
             repeats = may_repeat(is_idempotent, attempt.cls, most, maybe_sent=attempt.maybe_sent)
-            results.append(AttemptResult(attempt.customer, attempt.number, answer, repeats, name))
+            search_at = self._adapters.first_search(name, self._clock.now())
+            results.append(AttemptResult(attempt.customer, attempt.number, answer, repeats, name, search_at))
         if await record_results(tx, handover_id, results, self._clock.now()) and open_attempts:
             log("attempts_closed_for_their_owner", level="warning", count=len(open_attempts))
 

@@ -17,10 +17,20 @@ from services.orchestrator.decisions.message_life import MessageStep, keep_steps
 from services.orchestrator.decisions.message_store import wake_waiting
 from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.delivery import store
-from services.orchestrator.delivery.attempts import AttemptResult, NextState, resolve_next_state, update_ledger
+from services.orchestrator.delivery.attempts import (
+    AttemptResult,
+    NextState,
+    resolve_absence,
+    resolve_next_state,
+    update_ledger,
+)
 from services.orchestrator.delivery.receipts import store as receipt_store
 from services.orchestrator.delivery.receipts.store import NewReceipt
+from services.orchestrator.delivery.unknown_store import find_overtaken
 
+KNOWN_BY_SEARCH: Final = "found at its provider"
+NOT_AT_PROVIDER: Final = "not found at its provider"
+"""Details of a message of which nobody knew whether it had arrived, until its provider was asked."""
 KNOWN_BY_RECEIPT: Final = "known by its receipt"
 """Detail of a message of which nobody knew whether it had arrived, until its provider said something of it."""
 
@@ -100,6 +110,27 @@ async def record_late_results(tx: Tx, results: Sequence[AttemptResult], now: Ins
     await _write_next_states(tx, [(result, state) for result, state in next_states if state], locked, now)
 
 
+async def record_absences(tx: Tx, results: Sequence[AttemptResult], now: Instant) -> list[str]:
+    """Let messages with an unknown outcome be tried again, because their provider certainly has not had them. `results`
+    say so as a refusal for now. Returns which of them are: not those of erased customers, nor any of which something
+    has become known meanwhile, nor any whose campaign has fallen back to another channel since.
+    """
+    locked = await ledger_store.lock_and_load_ledgers(tx, [result.customer for result in results])
+    overtaken = await find_overtaken(tx, [result.message_id for result in results])
+    rows = await store.load_send_states(tx, [result.message_id for result in results])
+    next_states = [
+        (result, resolve_absence(result, now, row.state))
+        for result in results
+        if (row := rows.get(result.message_id)) is not None
+        and result.customer in locked
+        and result.message_id not in overtaken
+        and (row.customer, row.attempts) == (result.customer, result.number)
+    ]
+    writes = [(result, state) for result, state in next_states if state]
+    await _write_next_states(tx, writes, locked, now)
+    return [result.message_id for result, _ in writes]
+
+
 async def _write_next_states(tx: Tx, writes: NextStates, locked: Mapping[str, VersionedLedger], now: Instant) -> None:
     """Write the next states of messages and of their contacts, under the ledgers' locks."""
     before = {customer: each.ledger for customer, each in locked.items()}
@@ -121,8 +152,9 @@ def _steps_of_accepted(results: Sequence[AttemptResult], now: Instant) -> Iterat
 
 
 def _step_to(result: AttemptResult, state: NextState, now: Instant) -> MessageStep:
+    until = state.until if state.state is MessageState.RETRY else None
     return MessageStep(
-        *(result.message_id, _STEPS[state.state], now, state.until, result.adapter or None),
+        *(result.message_id, _STEPS[state.state], now, until, result.adapter or None),
         *(result.handover_result.detail, False, False, True),
         reason=None if state.failure_reason is None else state.failure_reason.value,
     )

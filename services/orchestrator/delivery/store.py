@@ -379,9 +379,10 @@ async def without_identity(tx: Tx, results: Sequence[AttemptResult], known: Coll
 
 
 async def load_send_states(tx: Tx, ids: Sequence[str]) -> Mapping[str, Row[Any]]:
-    """`state` and `maybe_sent` of these messages, by id."""
+    """`state`, `maybe_sent`, `customer` and `attempts` of these messages, by id."""
     rows = await tx.rows(
-        f"SELECT message_id, state, maybe_sent FROM tracked_message WHERE {tx.in_list('message_id', 'ids')}",
+        "SELECT message_id, state, maybe_sent, customer, attempts FROM tracked_message "
+        f"WHERE {tx.in_list('message_id', 'ids')}",
         ids=tx.list_parameter(ids),
     )
     return {row.message_id: row for row in rows}

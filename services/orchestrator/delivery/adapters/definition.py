@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from schemas.message import HandoverResult, Message
 from schemas.receipt import Statement
@@ -39,6 +39,41 @@ class Adapter(Protocol):
 
     async def close(self) -> None:
         """Close connections."""
+        ...
+
+
+class SearchedMessage(NamedTuple):
+    """A message of which nobody knows whether the provider has it. `claimed_at`: no byte of it was written before."""
+
+    id: str
+    to: str
+    claimed_at: Instant
+
+
+SearchFinding = Literal["found", "absent", "unclear", "failed"]
+"""found: the provider has had the message. absent: it answered in full, and does not show it. unclear: its answer
+proves neither. failed: it could not be asked, and should be left alone for a while.
+"""
+
+
+class SearchAnswer(NamedTuple):
+    """What the provider shows of a message. `detail` contains no personal data."""
+
+    message_id: str
+    finding: SearchFinding
+    provider_id: str | None = None
+    detail: str | None = None
+
+
+@runtime_checkable
+class SearchableAdapter(Protocol):
+    """What an adapter that declares `search` has besides. Nothing is sent by it."""
+
+    async def find_handed_over(self, messages: Sequence[SearchedMessage]) -> list[SearchAnswer]:
+        """One answer for each message, in order. It looks for our message id, so that another message to the same
+        address is not taken for it. Whether `absent` proves anything yet is for the caller to decide. Raises nothing
+        but cancellation.
+        """
         ...
 
 

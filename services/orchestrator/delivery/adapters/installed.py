@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from schemas.adapter_registry import ProviderSearch
+from schemas.times import SECOND, Instant
 from services.orchestrator.adapter_settings import RouteSettings
 from services.orchestrator.delivery.adapters.definition import Adapter
 from services.orchestrator.delivery.routing import Routes
+from services.orchestrator.delivery.search_times import next_search
 from services.orchestrator.trial_recipients import TrialRecipients
 
 
@@ -16,7 +19,7 @@ class Adapters:
     `rates`: how many messages a second one of them may get, where that is set. `memories`: for how many seconds one
     recognises a message that it has had, of those that forget. `silent`: those of which no receipts come, whether a
     channel uses them now or not. `kinds`: the kinds of those that have other names. `trials`: the only recipients of
-    those that are in trial mode.
+    those that are in trial mode. `searches`: of those whose provider can be asked which messages it has had.
     """
 
     by_name: Mapping[str, Adapter]
@@ -26,6 +29,7 @@ class Adapters:
     silent: frozenset[str] = frozenset()
     kinds: Mapping[str, str] = field(default_factory=dict)
     trials: Mapping[str, TrialRecipients] = field(default_factory=dict)
+    searches: Mapping[str, ProviderSearch] = field(default_factory=dict)
 
     @property
     def channels(self) -> frozenset[str]:
@@ -39,6 +43,12 @@ class Adapters:
     def gives_receipts(self, name: str | None) -> bool:
         """Whether the provider behind an adapter tells later what became of messages. One not known here may."""
         return name not in self.silent
+
+    def first_search(self, name: str, now: Instant) -> Instant | None:
+        """When the provider can first be asked about a message whose attempt ends now; None if it never can."""
+        search = self.searches.get(name)
+        age = next_search(search, 0.0) if search is not None else None
+        return None if age is None else now + int(age * SECOND)
 
     @classmethod
     def one_each(cls, by_channel: Mapping[str, Adapter]) -> "Adapters":

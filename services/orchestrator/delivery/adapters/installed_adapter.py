@@ -4,10 +4,17 @@ Two things are done for all adapters alike. In trial mode, messages to recipient
 the adapter sees them. And an adapter whose secrets have changed is replaced, without a handover being cut off.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from schemas.message import HandoverResult, Message
-from services.orchestrator.delivery.adapters.definition import Adapter, FirstByteGuard
+from services.orchestrator.delivery.adapters.definition import (
+    Adapter,
+    FirstByteGuard,
+    SearchableAdapter,
+    SearchAnswer,
+    SearchedMessage,
+)
 from services.orchestrator.trial_recipients import TrialRecipients
 
 
@@ -33,6 +40,14 @@ class InstalledAdapter:
         }
         return [sent.get(message.id) or _keep_back(message) for message in messages]
 
+    async def find_handed_over(self, messages: Sequence[SearchedMessage]) -> list[SearchAnswer]:
+        """What the provider shows of these messages; `unclear` where the adapter cannot ask."""
+        adapter = self._current
+        if not isinstance(adapter, SearchableAdapter):
+            return [SearchAnswer(message.id, "unclear") for message in messages]
+        async with self._using(self._current):
+            return await adapter.find_handed_over(messages)
+
     async def replace(self, adapter: Adapter) -> None:
         """Hand over by this adapter from now on. The former is closed when nothing is under way by it any more."""
         former, self._current = self._current, adapter
@@ -46,9 +61,15 @@ class InstalledAdapter:
 
     async def _send_by_current(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
         adapter = self._current
+        async with self._using(adapter):
+            return await adapter.send_batch(messages, first_byte)
+
+    @asynccontextmanager
+    async def _using(self, adapter: Adapter) -> AsyncIterator[None]:
+        """While this lasts the adapter is not closed; one that was replaced is closed by the last who used it."""
         self._under_way[adapter] = self._under_way.get(adapter, 0) + 1
         try:
-            return await adapter.send_batch(messages, first_byte)
+            yield
         finally:
             self._under_way[adapter] -= 1
             if not self._under_way[adapter]:

@@ -26,7 +26,12 @@ from services.orchestrator.delivery.adapters.attachment_fetcher import (
     AttachmentFetcher,
     AttachmentRefused,
 )
-from services.orchestrator.delivery.adapters.definition import AdapterContext, FirstByteGuard
+from services.orchestrator.delivery.adapters.definition import (
+    AdapterContext,
+    FirstByteGuard,
+    SearchAnswer,
+    SearchedMessage,
+)
 from services.orchestrator.delivery.adapters.provider_http import (
     HttpLimits,
     ProviderAnswer,
@@ -34,6 +39,7 @@ from services.orchestrator.delivery.adapters.provider_http import (
     parse_retry_after,
     send_each,
 )
+from services.orchestrator.delivery.adapters.provider_search import ProviderSearchApi, search_each
 from services.orchestrator.delivery.channels.email.attachments import Attachment
 from services.orchestrator.delivery.channels.email.mail import Mail, compose_mail
 
@@ -124,6 +130,8 @@ class MailApi(AnswerReading):
     build_request: Callable[[Mail, Message], MailRequest]
     concurrency: int = 32
     """Requests at a time."""
+    search: ProviderSearchApi | None = None
+    """How to ask which messages it has had; None if nobody can, or no key for it is set."""
 
 
 class MailApiAdapter:
@@ -149,6 +157,10 @@ class MailApiAdapter:
         )
         results = {result.message_id: result for batch in batches for result in batch}
         return [results[message.id] for message in messages]
+
+    async def find_handed_over(self, messages: Sequence[SearchedMessage]) -> list[SearchAnswer]:
+        """What the provider shows of each message; see SearchableAdapter."""
+        return await search_each(self._provider, self._api.search, messages)
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -1,13 +1,21 @@
 """Settings that the adapters of providers with an HTTP API share, and how they are required and checked."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from schemas.adapter_registry import SettingsCheck
 from services.kit.runtime.section import Section
 from services.kit.runtime.settings import SecretKey, SettingsError
+
+AbsenceAge = Annotated[float, Field(ge=0, le=72_000, allow_inf_nan=False)]
+"""Seconds after which a provider shows every message that it has had; 0: nobody knows such a time."""
+
+
+def absence_age(seconds: float) -> float | None:
+    """The time as `ProviderSearch` has it."""
+    return seconds or None
 
 
 class MailApiSettings(Section):

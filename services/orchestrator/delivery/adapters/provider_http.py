@@ -1,4 +1,4 @@
-"""POST requests to a provider: what adapters that speak HTTP share.
+"""Requests to a provider: what adapters that speak HTTP share.
 
 The connections ask the outbound guard, keep no cookies and follow no redirects. A request is written at most once, just
 after the first-byte guard has agreed, and an answer is read up to a length. What an answer means, by its
@@ -119,6 +119,17 @@ class ProviderClient:
                 raise PastDeadline from error
             raise (NoAnswer if body.written else NotWritten)(_describe(error)) from error
 
+    async def get(self, path: str, headers: Mapping[str, str], max_answer: int) -> ProviderAnswer:
+        """Asks for what stands at a path; up to so many bytes of it are read. Raises NoAnswer."""
+        try:
+            async with asyncio.timeout(self._limits.timeout) as limit:
+                url = self._url + path
+                async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+                    content = await self._read_rest(response.content, limit.when() or 0.0, max_answer)
+                    return ProviderAnswer(response.status, response.headers, content)
+        except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
+            raise NoAnswer(_describe(error)) from error
+
     @property
     def _session(self) -> aiohttp.ClientSession:
         """The session, opened by the first request because it belongs to the running event loop."""
@@ -159,18 +170,20 @@ class ProviderClient:
                 response.close()
                 body.abort()
 
-    async def _read_rest(self, content: aiohttp.StreamReader, deadline: float) -> bytes | None:
+    async def _read_rest(
+        self, content: aiohttp.StreamReader, deadline: float, max_answer: int | None = None
+    ) -> bytes | None:
         """Reads an answer up to the allowed length, and not for long: its status counts, whatever happens to it."""
-        answer = b""
+        answer, most = b"", max_answer or self._limits.max_answer
         with suppress(aiohttp.ClientError, TimeoutError):
             if content.is_eof():
                 answer = content.read_nowait()
             else:
                 rest_deadline = asyncio.get_running_loop().time() + self._limits.timeout / 4
                 async with asyncio.timeout_at(min(rest_deadline, deadline)):
-                    while not content.at_eof() and len(answer) <= self._limits.max_answer:
+                    while not content.at_eof() and len(answer) <= most:
                         answer += await content.readany()
-            return answer if len(answer) <= self._limits.max_answer else None
+            return answer if len(answer) <= most else None
         return None
 
 

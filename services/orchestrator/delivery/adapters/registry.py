@@ -51,7 +51,9 @@ def build_adapters(settings: OrchestratorSettings, database: Database, clock: Cl
     memories = {name: seconds for name, seconds in remembered.items() if seconds is not None}
     silent = frozenset(name for name in settings.adapter_names if not settings.gives_receipts(name))
     trials = {name: trial for name in by_name if (trial := settings.trial_of(name)) is not None}
-    return Adapters(by_name, routes, _known_rates(settings), memories, silent, kinds, trials)
+    found = {name: ADAPTER_REGISTRY.declarations[kinds[name]].search(settings.settings_of(name)) for name in by_name}
+    searches = {name: search for name, search in found.items() if search is not None}
+    return Adapters(by_name, routes, _known_rates(settings), memories, silent, kinds, trials, searches)
 
 
 def _with_addresses(route: RouteSettings, channel: str, kind: str | None) -> RouteSettings:

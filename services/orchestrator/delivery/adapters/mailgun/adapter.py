@@ -1,7 +1,7 @@
 """The adapter `mailgun`: one form posted to `/v3/DOMAIN/messages` for each message.
 
-Mailgun does not recognise a message that it already has. Its errors are texts without codes; the parameter that a text
-begins with serves as one.
+Mailgun does not recognise a message that it already has, but can be asked for it (`event_search.py`). Its errors are
+texts without codes; the parameter that a text begins with serves as one.
 """
 
 import base64
@@ -26,6 +26,7 @@ from services.orchestrator.delivery.adapters.mail_api import (
     find_text,
 )
 from services.orchestrator.delivery.adapters.mail_api_settings import require_setting
+from services.orchestrator.delivery.adapters.mailgun.event_search import create_search
 from services.orchestrator.delivery.channels.email.attachments import Attachment
 from services.orchestrator.delivery.channels.email.mail import Mail
 
@@ -49,6 +50,7 @@ def create_adapter(context: AdapterContext) -> MailApiAdapter:
         meanings=MEANINGS,
         read_code=_read_parameter,
         read_provider_id=lambda body, headers: find_text(body, "id").strip("<>"),  # as its events write it
+        search=create_search(context.settings, domain),
     )
     return create_mail_api_adapter(api, context)
 

@@ -1,8 +1,9 @@
 """The adapter `postmark`: one request to `/email` for each message.
 
-Postmark does not recognise a message that it already has. Its errors have a number, `ErrorCode`, which may stand in an
-answer with status 200, too; 0 is none. Number 300 is for all fields, so the field that its text names is added to it,
-and `inactive` is our word for an answer without error that says the recipient will not get it.
+Postmark does not recognise a message that it already has, but can be asked for it (`message_search.py`). Its errors
+have a number, `ErrorCode`, which may stand in an answer with status 200, too; 0 is none. Number 300 is for all fields,
+so the field that its text names is added to it, and `inactive` is our word for an answer without error that says the
+recipient will not get it.
 """
 
 import re
@@ -27,6 +28,7 @@ from services.orchestrator.delivery.adapters.mail_api import (
 )
 from services.orchestrator.delivery.adapters.mail_api_settings import require_setting
 from services.orchestrator.delivery.adapters.postmark.declaration import PostmarkSettings
+from services.orchestrator.delivery.adapters.postmark.message_search import create_search
 from services.orchestrator.delivery.channels.email.mail import Mail
 
 MEANINGS: Final = (
@@ -57,15 +59,17 @@ _WRONG_FIELD: Final = re.compile(r"\s*(?:invalid|error\s+parsing)\s+'(to|from|re
 
 def create_adapter(context: AdapterContext) -> MailApiAdapter:
     """The adapter for the declared settings. Raises SettingsError if one is missing or unusable."""
+    key = require_setting(context.settings, "postmark", "key")
     api = MailApi(
         id="postmark",
         idempotent=False,
-        authorization={"x-postmark-server-token": require_setting(context.settings, "postmark", "key")},
+        authorization={"x-postmark-server-token": key},
         build_request=partial(_build_email, context.settings),
         meanings=MEANINGS,
         read_code=_read_error_code,
         read_provider_id=lambda body, headers: find_text(body, "MessageID"),
         concurrency=10,
+        search=create_search(context.settings, key),
     )
     return create_mail_api_adapter(api, context)
 

@@ -1,0 +1,80 @@
+"""Asks a provider which messages it has had: what adapters whose provider can be searched share.
+
+An adapter says which pages to ask for about a message, and what a page proves. One page that shows the message is
+enough; that it is absent is believed only where every page was answered in full and says so.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from services.orchestrator.delivery.adapters.definition import SearchAnswer, SearchedMessage, SearchFinding
+from services.orchestrator.delivery.adapters.provider_http import NoAnswer, ProviderClient
+
+MAX_PAGE: Final = 512 * 1024
+"""Bytes of an answer that are read. A longer one proves nothing."""
+
+
+_PROVIDER_ID: Final = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+class PageFinding(NamedTuple):
+    """What a page proves. `provider_id`: of a message that it shows."""
+
+    finding: SearchFinding
+    provider_id: str | None = None
+
+
+UNCLEAR: Final = PageFinding("unclear")
+ABSENT: Final = PageFinding("absent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSearchApi:
+    """The search of one provider."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    """Who we are."""
+    list_pages: Callable[[SearchedMessage], Sequence[str]]
+    """Paths below the provider's URL."""
+    read_page: Callable[[Any, SearchedMessage], PageFinding]
+    """What a page proves, from its JSON. Raises nothing, whatever it contains."""
+
+
+async def search_each(
+    client: ProviderClient, api: ProviderSearchApi | None, messages: Sequence[SearchedMessage]
+) -> list[SearchAnswer]:
+    """One question after the other. After one that fails, the others are not asked: they would fail as well."""
+    answers: list[SearchAnswer] = []
+    for message in messages:
+        if api is None or (answers and answers[-1].finding == "failed"):
+            answers.append(SearchAnswer(message.id, "unclear", detail="not asked"))
+        else:
+            answers.append(await _search(client, api, message))
+    return answers
+
+
+async def _search(client: ProviderClient, api: ProviderSearchApi, message: SearchedMessage) -> SearchAnswer:
+    found = UNCLEAR
+    for path in api.list_pages(message):
+        try:
+            answer = await client.get(path, api.headers, MAX_PAGE)
+        except NoAnswer as cause:
+            return SearchAnswer(message.id, "failed", detail=str(cause))
+        if answer.status != 200:
+            return SearchAnswer(message.id, "failed", detail=f"status {answer.status}")
+        found = api.read_page(_decode(answer.body), message)
+        if found.finding != "absent":
+            break
+    provider_id = found.provider_id if _PROVIDER_ID.fullmatch(found.provider_id or "") else None
+    return SearchAnswer(message.id, found.finding, provider_id)
+
+
+def _decode(body: bytes | None) -> Any:
+    try:
+        return msgspec.json.decode(body or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
