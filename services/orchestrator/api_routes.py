@@ -37,6 +37,8 @@ from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content_work import check_content
+from services.orchestrator.delivery.links import tracked_link_routes
+from services.orchestrator.delivery.links.visit_recorder import VisitRecorder
 from services.orchestrator.delivery.receipts import api as receipts_api
 from services.orchestrator.delivery.receipts import replies_api
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
@@ -81,6 +83,7 @@ def orchestrator_routes(
     adapter_settings: Callable[[str], Any],
     receipt_intake: ReceiptIntake,
     receipt_metrics: ReceiptMetrics,
+    visits: VisitRecorder,
     ingest_metrics: IngestMetrics | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> list[APIRouter]:
@@ -101,6 +104,7 @@ def orchestrator_routes(
         *create_adapter_routes(adapter_settings, database, clock, receipt_intake.take, is_stopping),
         adapters_api.adapter_routes(database, adapters, settings),
         receipts_api.receipt_routes(settings, adapter_settings, receipt_intake, receipt_metrics, clock),
+        tracked_link_routes.link_routes(settings.links, visits, clock),
         replies_api.reply_routes(database, receipt_intake.reply_decisions),
         contacts_api.contact_routes(database),
         _why_routes(
