@@ -7,7 +7,7 @@ gets the same page and changes nothing. No database is asked before the answer.
 
 import base64
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
@@ -29,6 +29,11 @@ _HEADERS: Final[Mapping[str, str]] = {
 }
 _PICTURE: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 """A GIF of one transparent dot."""
+
+_PICTURE_ANSWERS: Final[dict[str, Any]] = {
+    **page_answers([200], media_type="image/gif"),
+    "responses": {**page_answers([200], media_type="image/gif")["responses"], **page_answers([404])["responses"]},
+}
 
 
 def link_routes(settings: LinkSettings, visits: VisitRecorder, clock: Clock) -> APIRouter:
@@ -66,7 +71,7 @@ def link_routes(settings: LinkSettings, visits: VisitRecorder, clock: Clock) -> 
         "/o/{token}",
         summary="The picture that shows that a message was opened",
         response_class=Response,
-        **page_answers([200, 404], media_type="image/gif"),
+        **_PICTURE_ANSWERS,
     )
     async def show_picture(token: str, request: Request) -> Response:
         if open_token("o", token, request) is None:

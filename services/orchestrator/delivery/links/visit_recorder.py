@@ -66,6 +66,11 @@ class VisitRecorder:
         self._rate = TokenBuckets(VISITS_A_SECOND, VISITS_AT_ONCE)
         self._grown = asyncio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """How many visits are not kept yet."""
+        return len(self._waiting)
+
     def add(self, visit: LinkVisit) -> None:
         """Have a visit kept soon. Never waits and never raises."""
         if _key(visit, by_machine=False) in self._kept or _key(visit, visit.by_machine) in self._kept:
