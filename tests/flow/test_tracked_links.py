@@ -169,8 +169,19 @@ async def test_what_is_no_link_of_ours_gets_a_page_and_changes_nothing(product: 
     page = (await mail(product, message_id))["html"]
     link, picture = path_of(page), path_of(page, "o")
     swapped = (link.replace("/l/", "/o/"), picture.replace("/o/", "/l/"))
-    altered = (link[:-1] + ("A" if link[-1] != "A" else "B"), link.replace("marketing", "service"), link[:-1], f"{link}A")
-    foreign = ("/l/x", "/l/marketing.", "/o/marketing.AAAA", f"/l/marketing.{'A' * 5000}", "/l/https:%2F%2Fevil.example")
+    altered = (
+        link[:-1] + ("A" if link[-1] != "A" else "B"),
+        link.replace("marketing", "service"),
+        link[:-1],
+        f"{link}A",
+    )
+    foreign = (
+        "/l/x",
+        "/l/marketing.",
+        "/o/marketing.AAAA",
+        f"/l/marketing.{'A' * 5000}",
+        "/l/https:%2F%2Fevil.example",
+    )
     for path in (*swapped, *altered, *foreign):
         answer = await fetch(product, path)
         assert answer.status_code == 404, path

@@ -1,4 +1,4 @@
-"""The page for links that were not sealed here or work no longer. It loads nothing; its style is allowed by its hash."""
+"""The page for links that were not sealed here or work no longer. It loads nothing; its style is allowed by hash."""
 
 import base64
 import hashlib

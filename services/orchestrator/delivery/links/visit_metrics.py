@@ -16,8 +16,8 @@ class VisitMetrics:
         self._visits = counter(
             registry,
             "link_visits_total",
-            "Requests for links and pictures in messages: kept as receipts, repeated, not counted (HEAD, fetched ahead, "
-            "or too many), refused (not sealed here, or too old), lost (the database did not take them in time)",
+            "Requests for links and pictures in messages: kept as receipts, repeated, not counted (HEAD, fetched "
+            "ahead, or too many), refused (not sealed here, or too old), lost (the database did not take them in time)",
             {"link": tuple(_LINKS.values()), "end": get_args(VisitEnd)},
         )
 

@@ -123,9 +123,7 @@ class VisitRecorder:
             by_machine = each.by_machine or self._is_early(each.at, messages.get(each.message_id))
             key = _key(each, by_machine)
             detail = f"link_{each.number}" if each.number else None
-            receipt = Receipt(
-                key, each.message_id, _TOLD[each.kind], each.at, by_machine=by_machine, detail=detail
-            )
+            receipt = Receipt(key, each.message_id, _TOLD[each.kind], each.at, by_machine=by_machine, detail=detail)
             receipts.setdefault(key, receipt)
         return list(receipts.values())
 

@@ -83,12 +83,14 @@ PIECES = [
     *("<style>", "</style>", "<title>", "</title>", "<textarea>", "</textarea>", "<svg>", "</svg>", "<![CDATA[", "]]>"),
     *("<html>", "<head>", "</head>", "<body>", "</body>", "</html>", "<img alt='>'>", "<!--[if mso]>", "<![endif]-->"),
     *("<noscript>", "</noscript>", "<select>", "<option>", "<math>", "<template>", "</template>", "<xmp>", "</xmp>"),
-    *("<", ">", '"', "'", "=", "/", " ", "\n", "\t", "\r", "<a", "<a href", "href=", "<p title='", "<i x=\"<a href=y>\">"),
+    *("<", ">", '"', "'", "=", "/", " ", "\n", "\t", "\r", "<a", "<a href", "href=", "<p title='"),
+    *("<i x=\"<a href=y>\">",),
     *('<a href="https://a.example/x?y=1&amp;z=2">', "<a href='https://b.example/\"q\"'>", "<a href=https://c.example/>"),
-    *("<A HREF = 'https://d.example/&copy=3&lt=4'>", '<area href="https://e.example/ü?ö#ä">', "<a href=''>", "<a href=x>"),
+    *("<A HREF = 'https://d.example/&copy=3&lt=4'>", '<area href="https://e.example/ü?ö#ä">', "<a href=''>"),
+    *("<a href=x>", "<plaintext>"),
     *('<a href="https://f.example/a b">', '<a href=" https://g.example ">', '<a class=x href="https://h.example"id=y>'),
     *(f'<a href="{UNSUBSCRIBE}">', '<a href="mailto:a@b.example">', '<a href="tel:+44">', '<a href="#top">'),
-    *("<a href=\"https://i.example/\" href='https://j.example/'>", "<a data-track=off href=https://k.example>", "<plaintext>"),
+    *("<a href=\"https://i.example/\" href='https://j.example/'>", "<a data-track=off href=https://k.example>"),
 ]  # fmt: skip
 
 

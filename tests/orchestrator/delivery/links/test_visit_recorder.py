@@ -26,7 +26,9 @@ from tests.support.http_apps import app_of, client_of
 pytestmark = pytest.mark.wired
 
 NOW = 20_000 * DAY
-SETTINGS = LinkSettings.model_validate({"base_url": "https://links.example", "key": "a-key-of-the-tests-0123456789-abc"})
+SETTINGS = LinkSettings.model_validate(
+    {"base_url": "https://links.example", "key": "a-key-of-the-tests-0123456789-abc"}
+)
 AWAY = "postgresql+asyncpg://nobody:nothing@127.0.0.1:9/none"
 BROWSER = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"}
 

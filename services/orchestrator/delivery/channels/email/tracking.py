@@ -30,9 +30,7 @@ _VALUE: Final = rf"{_SPACE}*+={_SPACE}*+(\"[^\"]*+\"|'[^']*+'|(?![\"'])[^\t\n\f\
 _ATTRIBUTE: Final = rf"(?:{_SPACE}|/)*+([^\t\n\f\r />][^\t\n\f\r />=]*+)(?:{_VALUE}|(?!{_SPACE}*+=))"
 """An attribute as HTML reads it: quotes mean something behind `=` alone."""
 _NAME_AND_VALUE: Final = re.compile(_ATTRIBUTE)
-_TAG: Final = re.compile(
-    rf"</?(?P<name>[a-zA-Z][^\t\n\f\r />]*+)(?P<attributes>(?:{_ATTRIBUTE})*+)(?:{_SPACE}|/)*+>"
-)
+_TAG: Final = re.compile(rf"</?(?P<name>[a-zA-Z][^\t\n\f\r />]*+)(?P<attributes>(?:{_ATTRIBUTE})*+)(?:{_SPACE}|/)*+>")
 _TAG_START: Final = re.compile(r"</?[a-zA-Z]")
 _WHOLE_REFERENCES: Final = re.compile(r"[^&]*+(?:&(?:[a-zA-Z0-9]++|#[0-9]++|#[xX][0-9a-fA-F]++);[^&]*+)*+")
 _NOT_IN_A_LINK: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -121,7 +119,7 @@ def _raw_end(page: str, name: str, position: int) -> int:
 
 
 def _link_of(page: str, start: int, end: int) -> Iterator[_Link]:
-    """The link of a tag with these attributes, unless it says that it is to stay. Of two of one name the first counts."""
+    """The link of a tag with these attributes, unless it says that it is to stay. The first of a name counts."""
     attributes: dict[str, re.Match[str]] = {}
     for each in _NAME_AND_VALUE.finditer(page, start, end):
         attributes.setdefault(each[1].lower(), each)
@@ -153,7 +151,7 @@ def _to_target(href: str) -> str | None:
     Other alphabets become what browsers send: UTF-8, percent-encoded. A host in another alphabet stays in its link.
     """
     link = href.strip(" ")
-    if not link[:8].lower() == "https://" or _NOT_IN_A_LINK.search(link):
+    if link[:8].lower() != "https://" or _NOT_IN_A_LINK.search(link):
         return None
     try:
         host = urlsplit(link).hostname
