@@ -58,7 +58,7 @@ def restored(page: str) -> tuple[str, int, int]:
         if (target := opened("l", href)) is not None:
             links += 1
         if href.strip(" ").lower().startswith("https://"):
-            node.attrs["href"] = as_sent(target or href)  # type: ignore[index]  # missing in the stubs
+            node.attrs["href"] = as_sent(target or href)
     for image in tree.css("img"):
         if opened("o", image.attributes.get("src")) is not None:
             image.decompose()

@@ -84,7 +84,7 @@ def _differ_in_links_alone(page: str, tracked: str, originals: Mapping[str, str]
     for node in tree.css("a[href],area[href]"):
         original = originals.get(node.attributes.get("href") or "")
         if original is not None:
-            node.attrs["href"] = original  # type: ignore[index]  # missing in the stubs
+            node.attrs["href"] = original
     for image in tree.css("img"):
         if image.attributes.get("src") == picture:
             image.decompose()
