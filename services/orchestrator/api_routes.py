@@ -103,8 +103,7 @@ def orchestrator_routes(
         delivery_api.message_routes(database, adapters),
         *create_adapter_routes(adapter_settings, database, clock, receipt_intake.take, is_stopping),
         adapters_api.adapter_routes(database, adapters, settings),
-        receipts_api.receipt_routes(settings, adapter_settings, receipt_intake, receipt_metrics, clock),
-        tracked_link_routes.link_routes(settings.links, visits, clock),
+        *_receipt_routes(settings, adapter_settings, receipt_intake, receipt_metrics, visits, clock),
         replies_api.reply_routes(database, receipt_intake.reply_decisions),
         contacts_api.contact_routes(database),
         _why_routes(
@@ -122,6 +121,19 @@ def orchestrator_routes(
         holds_api.scope_name_routes(database, snapshot),
         runbooks.runbook_routes(),
     ]
+
+
+def _receipt_routes(
+    settings: OrchestratorSettings,
+    adapter_settings: Callable[[str], Any],
+    intake: ReceiptIntake,
+    metrics: ReceiptMetrics,
+    visits: VisitRecorder,
+    clock: Clock,
+) -> list[APIRouter]:
+    """What providers tell of messages, and what links of our own do."""
+    told = receipts_api.receipt_routes(settings, adapter_settings, intake, metrics, clock)
+    return [told, tracked_link_routes.link_routes(settings.links, visits, clock)]
 
 
 def _why_routes(

@@ -53,7 +53,7 @@ class LinkSealer:
         sealed = self._ciphers[0].encrypt(msgspec.msgpack.encode(link), _bound_to(kind, cls))
         return f"{cls}{_SEPARATOR}{_encode(sealed)}"
 
-    def open(self, kind: LinkKind, token: str, now: Instant) -> SealedLink | None:
+    def unseal(self, kind: LinkKind, token: str, now: Instant) -> SealedLink | None:
         """What a token holds; None for one that was not made here, is of another kind, or works no longer."""
         cls, _, text = token.partition(_SEPARATOR)
         if len(token) > MAX_TOKEN or cls not in set(Class) or (sealed := _decode(text)) is None:

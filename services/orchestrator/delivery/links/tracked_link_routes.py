@@ -45,14 +45,14 @@ def link_routes(settings: LinkSettings, visits: VisitRecorder, clock: Clock) -> 
 
     def open_token(kind: LinkKind, token: str, request: Request) -> SealedLink | None:
         now = clock.now()
-        link = sealer.open(kind, token, now)
+        link = sealer.unseal(kind, token, now)
         if link is None:
-            visits.metrics.record(kind, "refused")
+            visits.metrics.count_visits(kind, "refused")
         elif IS_HEAD in request.scope or is_prefetch(request.headers):
-            visits.metrics.record(kind, "not_counted")
+            visits.metrics.count_visits(kind, "not_counted")
         else:
             by_machine = is_machine(request.headers.get("user-agent", ""))
-            visits.add(LinkVisit(kind, link.message_id, link.number, now, by_machine))
+            visits.keep_soon(LinkVisit(kind, link.message_id, link.number, now, by_machine))
         return link
 
     @routes.get(

@@ -21,6 +21,6 @@ class VisitMetrics:
             {"link": tuple(_LINKS.values()), "end": get_args(VisitEnd)},
         )
 
-    def record(self, kind: LinkKind, end: VisitEnd, times: int = 1) -> None:
+    def count_visits(self, kind: LinkKind, end: VisitEnd, times: int = 1) -> None:
         """Count what became of requests."""
         self._visits(_LINKS[kind], end).inc(times)

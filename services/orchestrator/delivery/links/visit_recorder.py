@@ -71,14 +71,14 @@ class VisitRecorder:
         """How many visits are not kept yet."""
         return len(self._waiting)
 
-    def add(self, visit: LinkVisit) -> None:
+    def keep_soon(self, visit: LinkVisit) -> None:
         """Have a visit kept soon. Never waits and never raises."""
         if _key(visit, by_machine=False) in self._kept or _key(visit, visit.by_machine) in self._kept:
-            self.metrics.record(visit.kind, "repeated")
+            self.metrics.count_visits(visit.kind, "repeated")
         elif self._rate.take(visit.message_id):
-            self.metrics.record(visit.kind, "not_counted")
+            self.metrics.count_visits(visit.kind, "not_counted")
         elif len(self._waiting) >= MAX_WAITING:
-            self.metrics.record(visit.kind, "lost")
+            self.metrics.count_visits(visit.kind, "lost")
         else:
             self._waiting.append(visit)
             self._grown.set()
@@ -94,7 +94,7 @@ class VisitRecorder:
         while self._waiting and await self._keep_batch():
             pass
         for visit in self._waiting:
-            self.metrics.record(visit.kind, "lost")
+            self.metrics.count_visits(visit.kind, "lost")
         if self._waiting:
             log("link_visits_lost", level="warning", visits=len(self._waiting))
 
@@ -111,7 +111,7 @@ class VisitRecorder:
             return False
         for visit in batch:
             self._waiting.popleft()
-            self.metrics.record(visit.kind, "kept")
+            self.metrics.count_visits(visit.kind, "kept")
         self._remember([each.key for each in receipts])
         return True
 

@@ -37,7 +37,7 @@ def opened(kind: LinkKind, url: str | None) -> str | None:
     prefix = f"{BASE}/{kind}/"
     if url is None or not url.startswith(prefix):
         return None
-    link = SEALER.open(kind, url.removeprefix(prefix), LAST_DAY * DAY)
+    link = SEALER.unseal(kind, url.removeprefix(prefix), LAST_DAY * DAY)
     assert link is not None
     return link.target or ""
 

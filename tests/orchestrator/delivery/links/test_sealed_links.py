@@ -31,7 +31,7 @@ def test_what_was_sealed_comes_back_with_either_key(
     link = SealedLink(MESSAGE, 20_000, number, target)
     token = LinkSealer([key]).seal(kind, cls, link)
     assert len(token) <= MAX_TOKEN
-    assert LinkSealer([NEW, OLD]).open(kind, token, NOW) == link
+    assert LinkSealer([NEW, OLD]).unseal(kind, token, NOW) == link
     assert LinkSealer([key]).seal(kind, cls, link) == token
 
 
@@ -41,31 +41,31 @@ def test_any_other_character_anywhere_makes_it_worthless() -> None:
     for place in range(len(token)):
         for character in CHARACTERS:
             if character != token[place]:
-                assert sealer.open("l", f"{token[:place]}{character}{token[place + 1 :]}", NOW) is None
-        assert sealer.open("l", token[:place] + token[place + 1 :], NOW) is None
-        assert sealer.open("l", token[:place], NOW) is None
-    assert sealer.open("l", f"{token}A", NOW) is None
+                assert sealer.unseal("l", f"{token[:place]}{character}{token[place + 1 :]}", NOW) is None
+        assert sealer.unseal("l", token[:place] + token[place + 1 :], NOW) is None
+        assert sealer.unseal("l", token[:place], NOW) is None
+    assert sealer.unseal("l", f"{token}A", NOW) is None
 
 
 @given(st.text(max_size=200) | st.binary(max_size=100).map(lambda raw: f"marketing.{base64.urlsafe_b64encode(raw)!r}"))
 def test_what_was_never_sealed_is_nothing(text: str) -> None:
-    assert LinkSealer([NEW]).open("l", text, NOW) is None
+    assert LinkSealer([NEW]).unseal("l", text, NOW) is None
 
 
 def test_a_foreign_key_another_kind_another_class_and_no_key_open_nothing() -> None:
     token = LinkSealer([OLD]).seal("l", "marketing", LINK)
-    assert LinkSealer([NEW]).open("l", token, NOW) is None
-    assert LinkSealer([OLD]).open("o", token, NOW) is None
-    assert LinkSealer([OLD]).open("l", token.replace("marketing", "transactional"), NOW) is None
-    assert LinkSealer([]).open("l", token, NOW) is None
-    assert LinkSealer([OLD]).open("l", f"marketing.{'A' * MAX_TOKEN}", NOW) is None
+    assert LinkSealer([NEW]).unseal("l", token, NOW) is None
+    assert LinkSealer([OLD]).unseal("o", token, NOW) is None
+    assert LinkSealer([OLD]).unseal("l", token.replace("marketing", "transactional"), NOW) is None
+    assert LinkSealer([]).unseal("l", token, NOW) is None
+    assert LinkSealer([OLD]).unseal("l", f"marketing.{'A' * MAX_TOKEN}", NOW) is None
 
 
 def test_a_token_works_until_the_end_of_its_last_day() -> None:
     sealer = LinkSealer([NEW])
     token = sealer.seal("l", "marketing", LINK)
-    assert sealer.open("l", token, 20_181 * DAY - 1) == LINK
-    assert sealer.open("l", token, 20_181 * DAY) is None
+    assert sealer.unseal("l", token, 20_181 * DAY - 1) == LINK
+    assert sealer.unseal("l", token, 20_181 * DAY) is None
 
 
 def test_a_token_says_the_class_and_hides_the_rest() -> None:

@@ -115,13 +115,13 @@ async def test_what_waits_is_kept_once_the_database_is_back(
     stop = asyncio.Event()
     running = asyncio.create_task(counted.recorder.run_until_stopped(stop))
     for visit in (click(), click("msg_2"), click()):
-        counted.recorder.add(visit)
+        counted.recorder.keep_soon(visit)
     async with asyncio.timeout(20):
         while counted.recorder.waiting:
             await asyncio.sleep(0.01)
     assert sorted(intake.keys) == ["links:msg_1:clicked", "links:msg_2:clicked"]
     assert counted.count("kept") == 3
-    counted.recorder.add(click())
+    counted.recorder.keep_soon(click())
     assert (counted.recorder.waiting, counted.count("repeated")) == (0, 1)
     stop.set()
     await running
@@ -130,7 +130,7 @@ async def test_what_waits_is_kept_once_the_database_is_back(
 async def test_what_waits_at_a_stop_is_kept(database: Database) -> None:
     intake = Intake()
     counted = Counted(database, intake)
-    counted.recorder.add(click())
+    counted.recorder.keep_soon(click())
     await stopped(counted.recorder)
     assert intake.keys == ["links:msg_1:clicked"]
 
@@ -141,8 +141,8 @@ async def test_of_one_message_only_so_many_are_counted_and_of_all_only_so_many_w
     monkeypatch.setattr(visit_recorder, "MAX_WAITING", 30)
     counted = Counted(database, Intake())
     for _ in range(50):
-        counted.recorder.add(click())
+        counted.recorder.keep_soon(click())
     assert (counted.recorder.waiting, counted.count("not_counted")) == (20, 30)
     for number in range(2, 50):
-        counted.recorder.add(click(f"msg_{number}"))
+        counted.recorder.keep_soon(click(f"msg_{number}"))
     assert (counted.recorder.waiting, counted.count("lost")) == (30, 38)
