@@ -103,8 +103,7 @@ def orchestrator_routes(
         delivery_api.message_routes(database, adapters),
         *create_adapter_routes(adapter_settings, database, clock, receipt_intake.take, is_stopping),
         adapters_api.adapter_routes(database, adapters, settings),
-        *_receipt_routes(settings, adapter_settings, receipt_intake, receipt_metrics, visits, clock),
-        replies_api.reply_routes(database, receipt_intake.reply_decisions),
+        *_receipt_routes(database, settings, adapter_settings, receipt_intake, receipt_metrics, visits, clock),
         contacts_api.contact_routes(database),
         _why_routes(
             database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, settings), adapters
@@ -124,6 +123,7 @@ def orchestrator_routes(
 
 
 def _receipt_routes(
+    database: Database,
     settings: OrchestratorSettings,
     adapter_settings: Callable[[str], Any],
     intake: ReceiptIntake,
@@ -131,9 +131,10 @@ def _receipt_routes(
     visits: VisitRecorder,
     clock: Clock,
 ) -> list[APIRouter]:
-    """What providers tell of messages, and what links of our own do."""
+    """What providers and links of our own tell of messages, and what customers have answered."""
     told = receipts_api.receipt_routes(settings, adapter_settings, intake, metrics, clock)
-    return [told, tracked_link_routes.link_routes(settings.links, visits, clock)]
+    links = tracked_link_routes.link_routes(settings.links, visits, clock)
+    return [told, links, replies_api.reply_routes(database, intake.reply_decisions)]
 
 
 def _why_routes(

@@ -64,7 +64,7 @@ def link_routes(settings: LinkSettings, visits: VisitRecorder, clock: Clock) -> 
     async def follow_link(token: str, request: Request) -> Response:
         link = open_token("l", token, request)
         if link is None or link.target is None:
-            return _refuse()
+            return _refused_link()
         return Response(None, 302, {**_HEADERS, "Location": link.target})
 
     @routes.get(
@@ -75,11 +75,11 @@ def link_routes(settings: LinkSettings, visits: VisitRecorder, clock: Clock) -> 
     )
     async def show_picture(token: str, request: Request) -> Response:
         if open_token("o", token, request) is None:
-            return _refuse()
+            return _refused_link()
         return Response(_PICTURE, 200, {**_HEADERS, "Cross-Origin-Resource-Policy": "cross-origin"}, "image/gif")
 
     return routes
 
 
-def _refuse() -> Response:
+def _refused_link() -> Response:
     return HTMLResponse(REFUSED_LINK_PAGE, 404, {**_HEADERS, "Content-Security-Policy": PAGE_POLICY})
