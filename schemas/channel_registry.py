@@ -69,6 +69,9 @@ class ChannelDeclaration:
     completes_content: bool = False
     """Whether its module `completion` has a function `complete_content(settings, content, cls, to, region)`, which adds
     what the country of the address wants: `delivery/channels/completion.py`."""
+    tracks_links: bool = False
+    """Whether its module `tracking` has a function `track_links(content, cls, links)`, which gives a message links by
+    which clicks and opens are seen: `delivery/links/link_tracker.py`."""
     shows_sender: bool = False
     """Whether its marketing has to say who the sender is and where letters reach them."""
     has_document: bool = False

@@ -58,6 +58,12 @@ def verify_token(key: bytes, text: str, kind: Literal["u", "p"]) -> LinkToken | 
     return token if genuine and token.kind == kind else None
 
 
+def list_page_prefixes(base_url: str) -> tuple[str, ...]:
+    """What these links begin with, to tell them from others. `base_url`: as of `create_link_builder`."""
+    base = base_url.rstrip("/")
+    return f"{base}/u/", f"{base}/p/"
+
+
 def create_link_builder(secret: str, base_url: str) -> LinkBuilder:
     """A function that makes the links of a message. `base_url`: the preference service's, as customers reach it.
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -236,6 +237,27 @@ def _failed_check(name: str, result: Mapping[str, Any]) -> str:
     """Which check failed and why, such as "kafka: no answer for 17 s from kafka:9092"."""
     detail = str(result.get("detail") or "")
     return detail if detail.startswith(f"{name}:") else f"{name}: {detail}" if detail else name
+
+
+_REFUSED_LINK = "This link does not work"
+"""Stands on the page that the orchestrator answers for a link that it did not make."""
+
+
+async def check_links(settings: DeploymentSettings) -> DoctorFinding:
+    """Whether the links that messages get lead to the orchestrator."""
+    base = settings.links.base_url
+    remedy = "route /l/ and /o/ of TACTFUL_LINKS__BASE_URL to the orchestrator (docs/links.md)"
+    try:
+        async with httpx.AsyncClient(timeout=CHECK_TIMEOUT_SECONDS, trust_env=False) as client:
+            answer = await client.get(f"{base}/l/doctor")
+    except httpx.HTTPError as error:
+        return DoctorFinding("links", CheckState.RED, f"{base} does not respond: {_error_summary(error)}", remedy)
+    if answer.status_code != HTTPStatus.NOT_FOUND or _REFUSED_LINK not in answer.text:
+        return DoctorFinding("links", CheckState.RED, f"{base} does not lead to the orchestrator", remedy)
+    if settings.links.previous_key == settings.links.key:
+        return DoctorFinding("links", CheckState.AMBER, f"{base}: one key twice", "unset TACTFUL_LINKS__PREVIOUS_KEY")
+    classes = ", ".join(sorted(settings.links.tracked_classes)) or "no message"
+    return DoctorFinding("links", CheckState.GREEN, f"{base}: {classes}, for {settings.links.days} days")
 
 
 def check_api() -> Iterator[DoctorFinding]:

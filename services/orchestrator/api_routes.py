@@ -37,6 +37,8 @@ from services.orchestrator.delivery import api as delivery_api
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.adapters.registry import create_adapter_routes
 from services.orchestrator.delivery.channels.content_work import check_content
+from services.orchestrator.delivery.links import tracked_link_routes
+from services.orchestrator.delivery.links.visit_recorder import VisitRecorder
 from services.orchestrator.delivery.receipts import api as receipts_api
 from services.orchestrator.delivery.receipts import replies_api
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
@@ -81,6 +83,7 @@ def orchestrator_routes(
     adapter_settings: Callable[[str], Any],
     receipt_intake: ReceiptIntake,
     receipt_metrics: ReceiptMetrics,
+    visits: VisitRecorder,
     ingest_metrics: IngestMetrics | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> list[APIRouter]:
@@ -100,8 +103,7 @@ def orchestrator_routes(
         delivery_api.message_routes(database, adapters),
         *create_adapter_routes(adapter_settings, database, clock, receipt_intake.take, is_stopping),
         adapters_api.adapter_routes(database, adapters, settings),
-        receipts_api.receipt_routes(settings, adapter_settings, receipt_intake, receipt_metrics, clock),
-        replies_api.reply_routes(database, receipt_intake.reply_decisions),
+        *_receipt_routes(database, settings, adapter_settings, receipt_intake, receipt_metrics, visits, clock),
         contacts_api.contact_routes(database),
         _why_routes(
             database, snapshot, facts_reader, clock, explanation_renderer(snapshot, link_builder, settings), adapters
@@ -118,6 +120,21 @@ def orchestrator_routes(
         holds_api.scope_name_routes(database, snapshot),
         runbooks.runbook_routes(),
     ]
+
+
+def _receipt_routes(
+    database: Database,
+    settings: OrchestratorSettings,
+    adapter_settings: Callable[[str], Any],
+    intake: ReceiptIntake,
+    metrics: ReceiptMetrics,
+    visits: VisitRecorder,
+    clock: Clock,
+) -> list[APIRouter]:
+    """What providers and links of our own tell of messages, and what customers have answered."""
+    told = receipts_api.receipt_routes(settings, adapter_settings, intake, metrics, clock)
+    links = tracked_link_routes.link_routes(settings.links, visits, clock)
+    return [told, links, replies_api.reply_routes(database, intake.reply_decisions)]
 
 
 def _why_routes(

@@ -147,6 +147,7 @@ def _add_adapter_jobs(service: OrchestratorService, components: Components, *, h
         notes = TroubleNotes(components.database, components.delivery.health, _new_owner_id())
         service.add_job("adapter troubles", partial(repeat_every, NOTE_INTERVAL, notes.note))
     try_again = components.delivery.try_again if hands_over else _nothing_to_try
+    service.add_job("link visits", components.visits.run_until_stopped)
     look = partial(components.look_at_secrets, try_again)
     service.add_job("adapter secrets", partial(repeat_every, LOOK_INTERVAL, look))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from schemas.link_tokens import create_link_builder
+from schemas.link_tokens import create_link_builder, list_page_prefixes
 from schemas.topics import OUT_TOPICS
 from services.clients.address_hashes import AddressHasher
 from services.clients.preference import PreferenceClient
@@ -32,6 +32,9 @@ from services.orchestrator.delivery.adapters.registry import build_adapters, cre
 from services.orchestrator.delivery.channels.completion import ContentCompleter
 from services.orchestrator.delivery.deadline import HandoverDeadlines, KernelAlarm
 from services.orchestrator.delivery.delivery import Delivery, HandoverLimits
+from services.orchestrator.delivery.links.link_tracker import LinkTracker
+from services.orchestrator.delivery.links.visit_metrics import VisitMetrics
+from services.orchestrator.delivery.links.visit_recorder import VisitRecorder
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
@@ -42,6 +45,7 @@ from services.orchestrator.insight.audit.audit_series import AuditMetrics
 from services.orchestrator.insight.history_reader import HistoryReader
 from services.orchestrator.insight.shadow.recorder import ShadowRecorder
 from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
+from services.orchestrator.link_settings import OWN_LINKS
 from services.orchestrator.settings import OrchestratorSettings
 
 
@@ -77,9 +81,12 @@ class Components:
         self.backlog_metrics = BacklogMetrics(registry)
         self.delivery_metrics = DeliveryMetrics(registry, clock, settings.adapter_names)
         self._watch_adapters()
-        self.receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
+        self.receipt_metrics = ReceiptMetrics(registry, (*settings.adapter_names, OWN_LINKS))
         self.topic_metrics = TopicMetrics(registry, OUT_TOPICS)
         self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics, settings.bounces)
+        self.visits = VisitRecorder(
+            database, self.receipt_intake.take, VisitMetrics(registry), settings.links.machine_seconds
+        )
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)
         self._build_evaluation(topics)
@@ -104,8 +111,9 @@ class Components:
     def _build_evaluation(self, topics: list[str]) -> None:
         """What decides and renders, live and in shadow."""
         completer = ContentCompleter(self.settings)
+        tracker = LinkTracker(self.settings.links, list_page_prefixes(self.settings.web.public_url))
         self.renderer = Renderer(
-            self.snapshot, self.links, self.decision_metrics.record_rendering, completer, self.senders
+            self.snapshot, self.links, self.decision_metrics.record_rendering, completer, self.senders, tracker
         )
         self.evaluator = Evaluator(
             self.database,

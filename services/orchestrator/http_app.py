@@ -81,6 +81,7 @@ def build_http_app(
         adapter_settings=components.adapter_secrets.settings_of,
         receipt_intake=components.receipt_intake,
         receipt_metrics=components.receipt_metrics,
+        visits=components.visits,
         is_stopping=lambda: console_context.health.stopping,
     )
     return build_app(

@@ -23,6 +23,7 @@ from services.kit.runtime.section import Section
 from services.kit.runtime.settings import Seconds, SettingsError
 from services.orchestrator.adapter_settings import RouteSettings, parse_accounts, parse_rates, parse_routes
 from services.orchestrator.bounce_settings import BounceSettings
+from services.orchestrator.link_settings import OWN_LINKS, LinkSettings
 from services.orchestrator.mail_settings import MailSettings
 from services.orchestrator.trial_recipients import OnlyTo, TrialRecipients, parse_recipients
 
@@ -53,6 +54,8 @@ def _check_accounts(text: SecretStr) -> SecretStr:
     for name, account in parse_accounts(text).items():
         if name in ADAPTER_REGISTRY.declarations or name == OFF:
             raise ValueError(f"{name}: this is the name of a kind of adapter, choose another")
+        if name == OWN_LINKS:
+            raise ValueError(f"{name}: receipts of our own links have this name, choose another")
         if account.adapter not in ADAPTER_REGISTRY.declarations:
             raise ValueError(f"{name}: there is no adapter `{account.adapter}`: use {adapter_choices()}")
         if ADAPTER_REGISTRY.declarations[account.adapter].confirms_by_itself:
@@ -117,6 +120,7 @@ def _with_extension_sections(base: type[ConnectedServiceSettings]) -> type[Conne
             "retention",
             "mail",
             "bounces",
+            "links",
             "accounts",
         ):
             raise ExtensionError(f"the extension `{extension.id}` has the name of another section of the settings")
@@ -142,6 +146,7 @@ class OrchestratorSettings(ExtensionSections):
     retention: RetentionSettings = RetentionSettings()
     mail: MailSettings = MailSettings()
     bounces: BounceSettings = BounceSettings()
+    links: LinkSettings = LinkSettings()
     adapters: dict[str, Annotated[str, AfterValidator(_check_routes)]] = Field(
         default_factory=lambda: dict(default_adapters(CHANNELS))
     )

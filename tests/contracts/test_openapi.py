@@ -58,7 +58,7 @@ def test_every_operation_has_a_name_of_its_own() -> None:
 @pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=NAMES)
 def test_an_operation_says_what_it_takes_and_answers(method: str, path: str, operation: Operation) -> None:
     assert operation.get("summary") and operation.get("tags")
-    successes = {status: each for status, each in operation["responses"].items() if status.startswith("2")}
+    successes = {status: each for status, each in operation["responses"].items() if status[0] in "23"}
     assert successes, f"{method} {path}: name what it answers in `answers(...)` of the route"
     for status, response in successes.items():
         schemas = [each.get("schema") for each in response.get("content", {}).values()]

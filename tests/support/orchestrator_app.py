@@ -42,6 +42,8 @@ from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.decisions.pipeline import Pipeline
 from services.orchestrator.delivery.adapters.registry import build_adapters
+from services.orchestrator.delivery.links.visit_metrics import VisitMetrics
+from services.orchestrator.delivery.links.visit_recorder import VisitRecorder
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.rendering import Renderer
@@ -212,6 +214,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     registry = Registry()
     settings = load_settings(OrchestratorSettings)
     receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
+    receipts = ReceiptIntake(database, suppression, clock, receipt_metrics)
     render = Renderer(snapshot, links).render_message
     evaluator = Evaluator(database, snapshot, gatherer, render, ["customer.events"], lambda adapter: True)
     shadow = ShadowRecorder(render, ShadowMetrics(registry))
@@ -248,8 +251,9 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
             settings=settings,
             adapters=build_adapters(settings, database, clock),
             adapter_settings=settings.settings_of,
-            receipt_intake=ReceiptIntake(database, suppression, clock, receipt_metrics),
+            receipt_intake=receipts,
             receipt_metrics=receipt_metrics,
+            visits=VisitRecorder(database, receipts.take, VisitMetrics(registry), settings.links.machine_seconds),
         ),
     )
     try:

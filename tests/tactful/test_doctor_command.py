@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -120,6 +124,52 @@ def test_mails_need_a_server_and_a_sender(nothing: dict[str, str]) -> None:
     assert states(run("doctor", "-o", "json", given=complete))["send email"] == "amber"  # bounces do not come back
     complete |= {"TACTFUL_SMTP__BOUNCE_SECRET": "0123456789abcdef", "TACTFUL_SMTP__RETURN_PATH": "b@shop.example"}
     assert states(run("doctor", "-o", "json", given=complete))["send email"] == "green"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "state", "found"),
+    [
+        (404, "<h1>This link does not work</h1>", "green", "marketing, service, for 180 days"),
+        (404, "<h1>Not found</h1>", "red", "does not lead to the orchestrator"),
+        (200, "<h1>This link does not work</h1>", "red", "does not lead to the orchestrator"),
+        (None, "", "red", "does not respond"),
+    ],
+)
+def test_links_of_messages_have_to_lead_to_the_orchestrator(
+    nothing: dict[str, str], status: int | None, body: str, state: str, found: str
+) -> None:
+    with answering(status or 200, body) as address:
+        base = address if status else f"http://127.0.0.1:{free_port()}"
+        links = {"TACTFUL_LINKS__BASE_URL": base, "TACTFUL_LINKS__KEY": "0123456789abcdef0123456789abcdef"}
+        given = {**nothing, **links, "TACTFUL_LINKS__CLASSES": "service, marketing"}
+        [check] = [each for each in run("doctor", "-o", "json", given=given).data if each["check"] == "links"]
+    assert check["state"] == state
+    assert found in check["detail"]
+    assert "links" not in states(run("doctor", "-o", "json", given=nothing))
+
+
+@contextmanager
+def answering(status: int, body: str) -> Iterator[str]:
+    """A server on this machine that answers every GET so; yields its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/l/doctor"
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing is logged."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_separate_services_are_not_told_to_start_a_development_server(nothing: dict[str, str]) -> None:

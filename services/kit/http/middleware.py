@@ -26,6 +26,8 @@ OTHER_METHOD = "_OTHER"
 PROBED_ROUTES = ("/livez", "/readyz", "/startupz")
 """Routes that are asked every few seconds: a process logs the change of its state, and not each answer."""
 UNMATCHED_ROUTE = "unmatched"
+IS_HEAD = "tactful.is_head"
+"""In the scope of a request that is served like GET, but was HEAD: for what a GET would count."""
 _statuses = tuple(map(str, range(100, 600)))
 
 
@@ -64,7 +66,7 @@ class EdgeMiddleware:
         headers = Headers(scope=scope)
         method = scope["method"]
         if method == "HEAD":  # every GET answers HEAD: it is served like GET, and its body is dropped
-            scope, send = {**scope, "method": "GET"}, _HeadersOnly(send)
+            scope, send = {**scope, "method": "GET", IS_HEAD: True}, _HeadersOnly(send)
         else:
             scope = {**scope}
         token = logs.trace_id.set(parse_trace_id(headers.get("traceparent")))

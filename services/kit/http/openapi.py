@@ -102,7 +102,15 @@ def page_answers(statuses: Sequence[int], *errors: type[TactfulError], media_typ
     }
 
 
-_SUCCESS_PHRASES: Final = {200: "Done", 201: "Created", 202: "Accepted", 204: "Done", 503: "No"}
+_SUCCESS_PHRASES: Final = {
+    200: "Done",
+    201: "Created",
+    202: "Accepted",
+    204: "Done",
+    302: "To the target",
+    404: "No such link",
+    503: "No",
+}
 
 
 def generate_document(app: FastAPI, contexts: Iterable[RouteContext]) -> Json:

@@ -11,6 +11,7 @@ from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
 from services.orchestrator.delivery.channels.completion import NOTHING_TO_ADD, ContentCompleter
 from services.orchestrator.delivery.channels.content import CompiledContent as CampaignContent
 from services.orchestrator.delivery.channels.content import compile_content
+from services.orchestrator.delivery.links.link_tracker import NO_TRACKING, TracksLinks
 from services.orchestrator.mail_settings import MailSettings
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
@@ -50,7 +51,9 @@ class Renderer:
         on_rendered: Callable[[str, float], None] | None = None,
         completer: ContentCompleter = NOTHING_TO_ADD,
         senders: SenderReader = no_imprint,
+        tracker: TracksLinks = NO_TRACKING,
     ) -> None:
+        self._tracker = tracker
         self._completer = completer
         self._contents = contents
         self._links = links
@@ -89,10 +92,11 @@ class Renderer:
             context["links"] = self._links(triggered.event.subject, campaign.topic, campaign.cls)
         rendered = content.render(planned.channel, customer["locale"], context)
         to = triggered.event.subject if address is None else address.canonical_form
+        completed = self._completer.complete(planned.channel, rendered.fields, campaign.cls, to)
         return Message(
             *(planned.message_id, triggered.event.subject, campaign.key, campaign.version, planned.channel),
             *(campaign.cls, to),
-            content=self._completer.complete(planned.channel, rendered.fields, campaign.cls, to),
+            content=self._tracker.track(planned.channel, completed, campaign.cls, planned.message_id, now),
             event_source=triggered.event.source,
             event_id=triggered.event.id,
             locale=rendered.locale,
@@ -111,7 +115,9 @@ class _OneContent:
 def explanation_renderer(
     running: ContentSource, links: LinkBuilder, settings: OrchestratorSettings | None = None
 ) -> Callable[[PlannedMessage, Facts, Instant], Message]:
-    """Renders for explanations: as live messages are rendered, also drafts and versions that do not run any more."""
+    """Renders for explanations: as live messages are rendered, also drafts and versions that do not run any more. Links
+    stay as they are, so that whoever looks at an explanation counts as nobody's click.
+    """
 
     completer = ContentCompleter(settings)
     senders = no_imprint if settings is None else read_senders(settings.mail)

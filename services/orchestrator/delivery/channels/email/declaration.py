@@ -15,4 +15,5 @@ DECLARATION: Final = ChannelDeclaration(
     render_errors=("bad_mjml", "bad_style", "too_deep", "no_unsubscribe", "bad_attachment"),
     address_kind=EMAIL,
     shows_sender=True,
+    tracks_links=True,
 )

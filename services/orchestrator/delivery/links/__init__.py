@@ -1,0 +1,1 @@
+"""Links and pictures of our own in messages: sealed, written into contents, answered, and kept as receipts."""
