@@ -42,7 +42,7 @@ class Mode(StrEnum):
     """One byte of the answer a second."""
 
 
-class Report(NamedTuple):
+class ProviderReport(NamedTuple):
     """What has arrived so far."""
 
     taken: int
@@ -65,9 +65,9 @@ class FaultyProvider:
         if found >= 0:
             self.ids.add(head[found + len(ID) : head.index(b"\r\n", found)])
 
-    def report(self) -> Report:
+    def report(self) -> ProviderReport:
         """See above."""
-        return Report(self.taken, len(self.ids), self.last)
+        return ProviderReport(self.taken, len(self.ids), self.last)
 
 
 class ProviderConnection(asyncio.Protocol):
@@ -148,9 +148,9 @@ class ProviderHandle:
         """From now on it behaves so."""
         self._ask(mode.value)
 
-    def report(self) -> Report:
+    def report(self) -> ProviderReport:
         """What has arrived so far."""
-        return Report(*self._ask("report"))
+        return ProviderReport(*self._ask("report"))
 
     def _ask(self, line: str) -> list[float]:
         assert self._process.stdin is not None and self._process.stdout is not None
