@@ -150,7 +150,8 @@ class ProviderHandle:
 
     def report(self) -> ProviderReport:
         """What has arrived so far."""
-        return ProviderReport(*self._ask("report"))
+        taken, different, last = self._ask("report")
+        return ProviderReport(int(taken), int(different), last)
 
     def _ask(self, line: str) -> list[float]:
         assert self._process.stdin is not None and self._process.stdout is not None
