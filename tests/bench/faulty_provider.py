@@ -170,7 +170,7 @@ def faulty_provider() -> Iterator[ProviderHandle]:
         yield ProviderHandle(process, port)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()  # waits, and closes its pipes
 
 
 if __name__ == "__main__":
