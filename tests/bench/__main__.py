@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.bench import accounting, load, report
 from tests.bench.contender import Contender, Events, Figures, backlog, paced, together, unwanted, warmed_up
 from tests.bench.ground import Ground, ground
-from tests.bench.ours import ours
+from tests.bench.ours import ours, over_http
 from tests.bench.rival import rival
 from tests.support.servers import ROOT, answers, free_port, wait_for
 
@@ -81,7 +81,7 @@ class Run:
     ) -> AsyncIterator[tuple[Side, Side]]:
         customers, way = self.size.customers, "" if sink is None else " over http"
         async with (
-            ours(mine, self.directory, customers, sink=sink) as tactful,
+            ours(mine, self.directory, customers, None if sink is None else over_http(sink)) as tactful,
             rival(others, self.directory, customers, sink=sink) as reference,
         ):
             yield (

@@ -23,7 +23,7 @@ from services.kit.db import migrate
 from services.kit.runtime import garbage_collection
 from tests.bench import accounting, load
 from tests.bench.contender import now
-from tests.bench.ours import JOBS_DONE, START_JOBS, fill, seed
+from tests.bench.ours import JOBS_DONE, START_JOBS, OurLoad, fill, seed
 
 CHUNK = 2_000
 TOPIC = "customer.events"
@@ -35,12 +35,12 @@ async def main(directory: Path, customers: int, events: int) -> None:
     files = {name: f"sqlite+aiosqlite:///{directory / name}.db" for name in SERVICE_NAMES}
     for name, url in files.items():
         await migrate.upgrade_schema(url, f"services.{name}")
-    await fill(files, customers)
+    await fill(files, customers, OurLoad())
     product = EmbeddedTactful(directory)
     await product.start()
     transport = httpx.ASGITransport(app=product.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://tactful", timeout=60) as client:
-        await seed(client, product.keys["admin"])
+        await seed(client, product.keys["admin"], OurLoad())
     await _settled(product)
     await product.stop()
     await _lay_ready(directory / "log.db", customers, events)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +13,14 @@ from typing import Any
 
 import httpx
 
+from schemas.times import Instant
 from services.kit.db import migrate
 from services.kit.db.database import Database
 from services.orchestrator.app import GROUP
 from services.orchestrator.policy.ledger import BEGINNING_OF_TIME
+from services.preference.preference_state import PreferenceState
 from services.preference.preference_state import pack as pack_preference
+from services.suppression.suppression_state import SuppressionState
 from services.suppression.suppression_state import pack as pack_suppressed
 from tests.bench import load
 from tests.bench.contender import now
@@ -31,7 +34,7 @@ ROLES = {"api": "api", "decide 1": "decide", "decide 2": "decide", "dispatch": "
 KEY = "a-key-of-the-benchmark"
 SECRET = "whsec_" + "dGhlIHNlY3JldCBvZiB0aGUgYmVuY2htYXJrIGlzIGxvbmc="
 CHUNK = 20_000
-_READ = "SELECT sum(next_offset) FROM partition_lease"
+READ = "SELECT sum(next_offset) FROM partition_lease"
 _UNDER_WAY = (
     "SELECT (SELECT count(*) FROM handover WHERE closed_at IS NULL) "
     "+ (SELECT count(*) FROM outbox) + (SELECT count(*) FROM timer)"
@@ -40,6 +43,27 @@ JOBS_DONE = "SELECT count(*) FROM settled"
 START_JOBS = 2
 """Jobs of preference that look through all customers once, at the first start with them."""
 _CLOSED = "SELECT count(*) FROM tracked_message WHERE state = 'accepted'"
+
+
+@dataclass(frozen=True)
+class OurLoad:
+    """What is stored, and by which settings it is sent: the standard load, unless a measurement has one of its own."""
+
+    topic: str = "bench.ours"
+    settings: Mapping[str, str] = field(default_factory=lambda: {"TACTFUL_ADAPTERS__PUSH": "null"})
+    campaign: Callable[[int], dict[str, Any]] = load.campaign
+    preference: Callable[[int, Instant], PreferenceState] = load.preference
+    suppressed: Callable[[int, Instant], SuppressionState | None] = load.suppressed
+
+
+def over_http(sink: int) -> OurLoad:
+    """The standard load, sent by webhook to a port of this machine."""
+    settings = {
+        "TACTFUL_ADAPTERS__PUSH": "webhook",
+        "TACTFUL_OUTBOUND__NETWORKS": "127.0.0.0/8",
+        "TACTFUL_WEBHOOK__URL": f"http://127.0.0.1:{sink}/messages",
+    }
+    return OurLoad("bench.ours.http", settings)
 
 
 @dataclass
@@ -60,7 +84,7 @@ class Ours:
         database = self.databases["orchestrator"]
         if not wanted:
             return await value(database, _CLOSED)
-        if (read := await value(database, _READ)) < wanted:
+        if (read := await value(database, READ)) < wanted:
             return read
         return wanted - await value(database, _UNDER_WAY)
 
@@ -80,7 +104,7 @@ class Ours:
 
     async def read_up_to(self) -> int:
         """See Contender."""
-        return sum([await value(url, _READ) for url in self.databases.values()])
+        return sum([await value(url, READ) for url in self.databases.values()])
 
     async def bytes(self) -> int:
         """See Contender."""
@@ -97,20 +121,20 @@ class Ours:
 
 
 @asynccontextmanager
-async def ours(ground: Ground, directory: Path, customers: int, *, sink: int | None = None) -> AsyncIterator[Ours]:
-    """Databases made and filled, services started, campaigns active. With a sink, messages go there by webhook."""
-    topic = "bench.ours" if sink is None else "bench.ours.http"
-    await ground.make_topic(topic)
+async def ours(ground: Ground, directory: Path, customers: int, given: OurLoad | None = None) -> AsyncIterator[Ours]:
+    """Databases made and filled, services started, campaigns active."""
+    given = given or OurLoad()
+    await ground.make_topic(given.topic)
     databases = {}
     for name in SERVICES:
         databases[name] = ground.postgres.database()
         await migrate.upgrade_schema(databases[name], f"services.{name}")
-    await fill(databases, customers)
-    contender = Ours("Tactful", topic, databases, _processes(ground, directory, databases, topic, sink))
+    await fill(databases, customers, given)
+    contender = Ours("Tactful", given.topic, databases, _processes(ground, directory, databases, given))
     with _started(contender.processes):
         api = contender.processes["api"].url
         async with httpx.AsyncClient(base_url=api, timeout=60) as client:
-            await seed(client, KEY)
+            await seed(client, KEY, given)
         while await value(databases["preference"], JOBS_DONE) < START_JOBS:
             await asyncio.sleep(0.5)
         pids = {name: process.running.pid for name, process in contender.processes.items() if process.running}
@@ -132,29 +156,25 @@ def _started(processes: dict[str, Process]) -> Iterator[None]:
                 process.kill()
 
 
-def _processes(
-    ground: Ground, directory: Path, databases: dict[str, str], topic: str, sink: int | None
-) -> dict[str, Process]:
+def _processes(ground: Ground, directory: Path, databases: dict[str, str], given: OurLoad) -> dict[str, Process]:
     ports = {name: free_port() for name in ("preference", "suppression", *ROLES)}
     common = {
         "TACTFUL_KAFKA__BOOTSTRAP": ground.kafka.bootstrap,
-        "TACTFUL_KAFKA__EVENTS_TOPIC": topic,
+        "TACTFUL_KAFKA__EVENTS_TOPIC": given.topic,
         "TACTFUL_SERVICES__ORCHESTRATOR_URL": f"http://127.0.0.1:{ports['api']}",
         "TACTFUL_SERVICES__PREFERENCE_URL": f"http://127.0.0.1:{ports['preference']}",
         "TACTFUL_SERVICES__SUPPRESSION_URL": f"http://127.0.0.1:{ports['suppression']}",
         "TACTFUL_WEB__PUBLIC_URL": f"http://127.0.0.1:{ports['preference']}",
-        "TACTFUL_ADAPTERS__PUSH": "null" if sink is None else "webhook",
         "TACTFUL_ADAPTERS__EMAIL": "off",
         "TACTFUL_ADAPTERS__SMS": "off",
         "TACTFUL_ADAPTERS__IN_APP": "off",
+        "TACTFUL_ADAPTERS__PUSH": "off",
         "TACTFUL_WEBHOOK__SECRET": SECRET,
         "TACTFUL_ADMIN_KEY": KEY,
         "TACTFUL_SERVICE_KEY": f"service-{KEY}",
         "TACTFUL_ADDRESS_KEY": f"address-{KEY}",
+        **given.settings,
     }
-    if sink is not None:
-        common["TACTFUL_OUTBOUND__NETWORKS"] = "127.0.0.0/8"
-        common["TACTFUL_WEBHOOK__URL"] = f"http://127.0.0.1:{sink}/messages"
     made = {}
     for name, port in ports.items():
         service = "orchestrator" if name in ROLES else name
@@ -162,20 +182,20 @@ def _processes(
         command += ["--role", ROLES[name]] if name in ROLES else []
         environment = {**common, "TACTFUL_DATABASE__URL": databases[service]}
         made[name] = Process(
-            name, tuple(command), port, environment, directory / f"{topic}.{name.replace(' ', '-')}.log"
+            name, tuple(command), port, environment, directory / f"{given.topic}.{name.replace(' ', '-')}.log"
         )
     return made
 
 
-async def fill(databases: dict[str, str], customers: int) -> None:
+async def fill(databases: dict[str, str], customers: int, given: OurLoad) -> None:
     """Write the packed rows of all customers, by the services' own forms."""
     at = now()
     opened = {name: Database.open(url, pool=1) for name, url in databases.items()}
     ring = load.past(at).pack()
     for first in range(0, customers, CHUNK):
         numbers = range(first, min(first + CHUNK, customers))
-        states = [load.preference(number, at) for number in numbers]
-        silenced = [state for number in numbers if (state := load.suppressed(number, at))]
+        states = [given.preference(number, at) for number in numbers]
+        silenced = [state for number in numbers if (state := given.suppressed(number, at))]
         async with opened["preference"].write() as tx:
             rows: list[tuple[Any, ...]] = [(state.customer, state.version, pack_preference(state)) for state in states]
             await tx.bulk_insert("preference_state", ("customer", "version", "state"), rows)
@@ -189,7 +209,7 @@ async def fill(databases: dict[str, str], customers: int) -> None:
         await database.close()
 
 
-async def seed(client: httpx.AsyncClient, admin: str) -> None:
+async def seed(client: httpx.AsyncClient, admin: str, given: OurLoad) -> None:
     """Policy and campaigns through the public doors: one person writes, another approves."""
 
     async def ask(method: str, path: str, key: str, body: Any = None) -> Any:
@@ -205,7 +225,7 @@ async def seed(client: httpx.AsyncClient, admin: str) -> None:
     version = (await ask("PUT", "/v1/policy", first, load.policy(now())))["version"]
     paths = [f"/v1/policy/versions/{version}"]
     for number in range(load.CAMPAIGNS):
-        document = load.campaign(number)
+        document = given.campaign(number)
         paths.append(f"/v1/campaigns/{document['key']}")
         await ask("PUT", paths[-1], first, document)
     for path in paths:

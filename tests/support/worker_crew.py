@@ -138,9 +138,13 @@ class Provider:
     channels: frozenset[str] = frozenset({"push"})
     idempotent: bool = True
     taken: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    hangs: asyncio.Event | None = None
+    """If there is one, nothing is answered until it is set."""
 
     async def send_batch(self, messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
         """One answer a message."""
+        if self.hangs is not None:
+            await self.hangs.wait()
         return [self._take(message, first_byte) for message in messages]
 
     def _take(self, message: Message, first_byte: FirstByteGuard) -> HandoverResult:
@@ -230,20 +234,24 @@ async def crew(
     rates: Mapping[str, float] = NO_RATES,
     memories: Mapping[str, float] = NO_RATES,
     chain: Sequence[str] = (),
+    routes_of: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Crew]:
     """So many workers under this policy, with the campaigns `low` and `high` on `shop.low` and `shop.high`.
 
-    `routes`: the adapters of every channel, as a setting says it; each is a `Provider`. `chain`: the channels of a
+    `routes`: the adapters of every channel, as a setting says it; each is a `Provider`. `routes_of`: those of channels
+    that have others. `chain`: the channels of a
     third campaign, `chain`, which falls back from each to the next after half an hour.
     """
     clock, channels = ManualClock(START), frozenset({"push", *chain})
-    others, used = NeighbourServices(channels=sorted(channels)), parse_routes(routes)
+    others = NeighbourServices(channels=sorted(channels))
+    by_channel = {each: parse_routes((routes_of or {}).get(each, routes)) for each in sorted(channels)}
+    used = [route for each in by_channel.values() for route in each]
     providers = {
         route.adapter: Provider(random.Random(seed), clock, name=route.adapter, channels=channels) for route in used
     }
     declared = ADAPTER_REGISTRY.declarations
     silent = frozenset(each for each in providers if each in declared and not declared[each].has_receipts)
-    adapters = Adapters(providers, dict.fromkeys(sorted(channels), used), rates, memories, silent)
+    adapters = Adapters(providers, by_channel, rates, memories, silent)
     used_by_settings = {each: "null" if each in channels else "off" for each in ("push", "email", "sms", "in_app")}
     settings = load_settings(
         OrchestratorSettings,
@@ -269,7 +277,7 @@ async def crew(
             services.append((service, database))
         await _launch(services[0][0], services[0][1], clock, policy, chain)
         made = [await _worker(service, database, clock, adapters, limits) for service, database in services]
-        yield Crew(made, clock, providers[used[0].adapter], others, services[0][1], providers)
+        yield Crew(made, clock, providers[by_channel["push"][0].adapter], others, services[0][1], providers)
 
 
 async def _worker(

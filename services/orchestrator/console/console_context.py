@@ -18,6 +18,7 @@ from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.console.text_cutting import cut_text
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.facts_reader import FactsReader, PreferenceApi, SuppressionApi
@@ -121,7 +122,7 @@ def customer_name(preference: Preference | None) -> str | None:
         return None
     traits: Any = msgspec.json.decode(preference.traits)
     name = traits.get("name") if isinstance(traits, dict) else None
-    return name[:_MAX_NAME_LENGTH] if isinstance(name, str) and name.strip() and "@" not in name else None
+    return cut_text(name, _MAX_NAME_LENGTH) if isinstance(name, str) and name.strip() and "@" not in name else None
 
 
 def customer_clock(preference: Preference | None, organisation: WallClock) -> WallClock:

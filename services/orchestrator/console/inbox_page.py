@@ -21,6 +21,7 @@ from services.orchestrator.console import store
 from services.orchestrator.console.console_context import NAMES, ConsoleContext, customer_name, may_see_names
 from services.orchestrator.console.page_frame import PageRenderer, link, page_route_class
 from services.orchestrator.console.receipt_words import describe_receipt
+from services.orchestrator.console.text_cutting import cut_text
 from services.orchestrator.console.time_format import WallClock
 from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
@@ -40,7 +41,7 @@ MESSAGE_BODY_HEADERS: Final[Mapping[str, str]] = {
 _WEB_LINK = re.compile(r"https?://[^\s<>\"]+")
 _PLAIN_PAGE_HEAD = (
     '<!doctype html><meta charset="utf-8"><title>E-mail</title><style>body { margin: 20px; background: #fff;'
-    " color: #222; font: 15px/1.55 system-ui, sans-serif; }</style>"
+    " color: #222; font: 15px/1.55 system-ui, sans-serif; overflow-wrap: break-word; }</style>"
 )
 _SNIPPET_LENGTH = 90
 _SEEN_ON_A_CARD: Final = frozenset({"title", "body"})
@@ -203,7 +204,7 @@ def _to_inbox_message(context: ConsoleContext, row: Any, name: str | None) -> In
         to=kind_of_address(row.channel).shorten(row.to_address or ""),
         content=content,
         subject=subject,
-        snippet=snippet[:_SNIPPET_LENGTH] + ("…" if len(snippet) > _SNIPPET_LENGTH else ""),
+        snippet=cut_text(snippet, _SNIPPET_LENGTH) + ("…" if len(snippet) > _SNIPPET_LENGTH else ""),
         link=link(PATH, message=row.message_id),
         document=f"{PATH}/{row.message_id}/document" if declaration.has_document else None,
     )

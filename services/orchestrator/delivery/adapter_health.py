@@ -34,6 +34,10 @@ RETURN_TIME: Final = 60.0
 """Seconds from the first success after a failure until the adapter has its whole share again."""
 PROBE_SIZE: Final = 5
 """Messages that are tried with an adapter that has failed."""
+UNPROVEN_SIZE: Final = 50
+"""Messages of a batch that are tried first, where the batch before had nothing accepted: if they fail, a provider that
+is dead has cost no more than these.
+"""
 SECONDS_AT_ONCE: Final = 5.0
 """How long an adapter should take for what it is given at once."""
 
@@ -67,6 +71,7 @@ class AdapterHealth:
         self._progress_at = 0.0
         self._begun = self._begun_when_seen = 0
         self._room: int | None = None
+        self._has_accepted = False
 
     # What may be asked
 
@@ -85,6 +90,10 @@ class AdapterHealth:
         if self._cause is not None:
             return min(PROBE_SIZE, most)
         return most if self._room is None else min(self._room, most)
+
+    def next_part(self, most: int) -> int:
+        """How many messages of a batch are tried before its adapter is judged again: few, until one was accepted."""
+        return most if self._has_accepted else min(UNPROVEN_SIZE, most)
 
     def share(self) -> float:
         """Which part of its weight counts: less than 1 for a minute after it has failed."""
@@ -136,6 +145,7 @@ class AdapterHealth:
         self._progress_at = now
         self._is_probing = False
         self._adapt_room(len(results), seconds)
+        self._has_accepted = any(result.outcome == "accepted" for result in results)
         judged = [_is_success(result) for result in results if _says_something(result)]
         for result in results:
             if result.fault == "throttle" and result.retry_after:

@@ -20,7 +20,10 @@ MAX_ATTEMPTS = 8
 FIRST_BACKOFF = 2 * SECOND
 MAX_BACKOFF = 600 * SECOND
 
-NOT_TRIED = ("no_facts", "past_deadline", "no_replies_known")
+PROVIDER_FAILS = "provider_fails"
+"""Detail of messages that were not tried, because the first of their handover showed that the provider fails."""
+
+NOT_TRIED = ("no_facts", "past_deadline", "no_replies_known", PROVIDER_FAILS)
 """Details of attempts that ended before the provider was asked: they are repeated until the message expires."""
 
 OF_ALL_MESSAGES = ("account", "throttle")

@@ -39,12 +39,13 @@ from services.orchestrator.decisions.metrics import DecisionMetrics
 from services.orchestrator.delivery import store
 from services.orchestrator.delivery.adapter_health import AdapterHealth, WatchedFirstByte
 from services.orchestrator.delivery.adapters.installed import Adapters
-from services.orchestrator.delivery.attempts import AttemptEnd, AttemptResult, may_repeat
+from services.orchestrator.delivery.attempts import PROVIDER_FAILS, AttemptEnd, AttemptResult, may_repeat
 from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.reply_window import ReplyWindows
 from services.orchestrator.delivery.results import record_late_results, record_results
 from services.orchestrator.delivery.routing import AdapterChoice, OutboxLine, choose_adapter
+from services.orchestrator.delivery.store import CLAIM_BATCH_SIZE
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.recheck import is_still_allowed, recheck_message
@@ -294,26 +295,45 @@ class Delivery:
     async def _send(
         self, to_send: Sequence[ClaimedMessage], deadline: float, triggered: Mapping[str, TriggeredCampaign]
     ) -> list[HandoverResult]:
-        """The adapter's answer for each message. What an adapter raises means that nobody knows what was written."""
+        """The adapter's answer for each message. What an adapter raises means that nobody knows what was written.
+
+        Messages are sent in parts. After one that has shown that the provider fails, the others are not tried: each
+        would cost as much as one that is sent.
+        """
         name, channel = to_send[0].adapter, to_send[0].message.channel
-        adapter, health = self._adapters.by_name[name], self.health[name]
+        health, started = self.health[name], boot_time()
         for item in to_send:
             self._deadlines.allow(item.message.id, deadline)  # the adapter asks just before each first byte
-        started = boot_time()
-        health.start(len(to_send))
-        answers = [HandoverResult(item.message.id, "unknown", detail="cancelled") for item in to_send]
+        answers: list[HandoverResult] = []
         try:
-            answers = await adapter.send_batch(
-                [_with_trace(item, triggered) for item in to_send], WatchedFirstByte(self._deadlines, health)
-            )
-        except Exception as error:  # an adapter's fault must not stop the others
-            log("adapter_raised", level="error", channel=channel, adapter=name, error_class=type(error).__name__)
-            answers = [HandoverResult(item.message.id, "unknown", detail=type(error).__name__) for item in to_send]
+            while part := to_send[len(answers) : len(answers) + health.next_part(CLAIM_BATCH_SIZE)]:
+                if answers and not health.is_usable:
+                    break
+                answers += await self._send_part(part, triggered)
         finally:
             for item in to_send:
                 self._deadlines.forget(item.message.id)
-            self._note_health(name, answers, boot_time() - started)
+        untried = to_send[len(answers) :]
+        answers += [HandoverResult(item.message.id, "retry", detail=PROVIDER_FAILS) for item in untried]
         self._metrics.record_handovers(channel, name, to_send, answers, boot_time() - started)
+        return answers
+
+    async def _send_part(
+        self, part: Sequence[ClaimedMessage], triggered: Mapping[str, TriggeredCampaign]
+    ) -> list[HandoverResult]:
+        name, channel, started = part[0].adapter, part[0].message.channel, boot_time()
+        adapter, health = self._adapters.by_name[name], self.health[name]
+        health.start(len(part))
+        answers = [HandoverResult(item.message.id, "unknown", detail="cancelled") for item in part]
+        try:
+            answers = await adapter.send_batch(
+                [_with_trace(item, triggered) for item in part], WatchedFirstByte(self._deadlines, health)
+            )
+        except Exception as error:  # an adapter's fault must not stop the others
+            log("adapter_raised", level="error", channel=channel, adapter=name, error_class=type(error).__name__)
+            answers = [HandoverResult(item.message.id, "unknown", detail=type(error).__name__) for item in part]
+        finally:
+            self._note_health(name, answers, boot_time() - started)
         return answers
 
     def _note_health(self, name: str, answers: Sequence[HandoverResult], seconds: float) -> None:

@@ -13,6 +13,7 @@ from services.orchestrator.delivery.channels import content_checks as checks
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.orchestrator.delivery.channels.email import mjml
 from services.orchestrator.delivery.channels.email.attachments import ALLOWED_ENDINGS, file_name_of, media_type_of
+from services.orchestrator.delivery.channels.email.direction import find_missing_direction
 from services.orchestrator.delivery.channels.email.html_text import html_to_text
 from services.orchestrator.delivery.channels.email.imprint import add_imprint
 from services.orchestrator.delivery.channels.sendability import check_sendable, render_sample
@@ -100,6 +101,8 @@ class EmailChannel:
         problems = problems or check_sendable(compiled, self, marketing)
         if marketing and not any(each.severity is Severity.ERROR for each in problems):
             problems += self._size_findings(compiled)
+        for field in HTML_FIELDS & content.keys():
+            problems += find_missing_direction(field, content[field])
         return problems
 
     def _size_findings(self, compiled: CompiledTemplates) -> list[Finding]:
