@@ -28,6 +28,7 @@ from services.kit.db.driver_errors import translate_db_errors
 from services.kit.db.idle_ping import ping_idle_connections
 from services.kit.db.notifications import Notifications
 from services.kit.db.server_tls import explain_tls_error, split_tls
+from services.kit.db.sqlite_connection import connect_whole_statements
 from services.kit.errors import DatabaseGone, Transient
 from services.kit.observability.dependency import Dependency
 from services.kit.runtime.clock import Instant
@@ -276,6 +277,7 @@ class Database:
                 raise ValueError("a SQLite database needs a file: sqlite+aiosqlite:///path/to/file.db")
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             engine = create_async_engine(url, hide_parameters=True, **common)
+            event.listen(engine.sync_engine, "do_connect", connect_whole_statements)
             event.listen(engine.sync_engine, "connect", _configure_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
             return cls(engine, "sqlite")
