@@ -31,7 +31,7 @@ ROLES = {"api": "api", "decide 1": "decide", "decide 2": "decide", "dispatch": "
 KEY = "a-key-of-the-benchmark"
 SECRET = "whsec_" + "dGhlIHNlY3JldCBvZiB0aGUgYmVuY2htYXJrIGlzIGxvbmc="
 CHUNK = 20_000
-_READ = "SELECT sum(next_offset) FROM partition_lease"
+READ = "SELECT sum(next_offset) FROM partition_lease"
 _UNDER_WAY = (
     "SELECT (SELECT count(*) FROM handover WHERE closed_at IS NULL) "
     "+ (SELECT count(*) FROM outbox) + (SELECT count(*) FROM timer)"
@@ -60,7 +60,7 @@ class Ours:
         database = self.databases["orchestrator"]
         if not wanted:
             return await value(database, _CLOSED)
-        if (read := await value(database, _READ)) < wanted:
+        if (read := await value(database, READ)) < wanted:
             return read
         return wanted - await value(database, _UNDER_WAY)
 
@@ -80,7 +80,7 @@ class Ours:
 
     async def read_up_to(self) -> int:
         """See Contender."""
-        return sum([await value(url, _READ) for url in self.databases.values()])
+        return sum([await value(url, READ) for url in self.databases.values()])
 
     async def bytes(self) -> int:
         """See Contender."""
