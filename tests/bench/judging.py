@@ -240,8 +240,13 @@ async def evaluate_customers(ground: Ground, render: RenderMessage, customers: i
     """Processor time of deciding and rendering for one customer: of so many, whole or by turns (`LoopShare`)."""
     steps = [
         evaluate_in_steps(
-            *(facts.preference.customer, facts, [EvaluationRequest(triggered_campaigns=tuple(found))]),
-            *(VersionedLedger(1, ledger), now, 0, render),
+            facts.preference.customer,
+            facts,
+            [EvaluationRequest(triggered_campaigns=tuple(found))],
+            VersionedLedger(1, ledger),
+            now,
+            0,
+            render,
         )
         for found, facts, ledger, now in ground.deciding(customers, ground.few)
     ]

@@ -65,7 +65,8 @@ class WholeStatementCursor(AsyncAdapt_aiosqlite_cursor):
         await self._run(operation, seq_of_parameters, many=True)
 
     async def _run(self, sql: str, parameters: Any, *, many: bool) -> None:
-        self._cursor = await self._adapt_connection.run_statement(sql, parameters, many)
+        connection: Any = self._adapt_connection
+        self._cursor = await connection.run_statement(sql, parameters, many)
         self._rows = deque(self._cursor.rows)
 
 
@@ -74,7 +75,7 @@ class WholeStatementConnection(AsyncAdapt_aiosqlite_connection):
 
     __slots__ = ("_is_clean",)
 
-    _cursor_cls = WholeStatementCursor
+    _cursor_cls: Any = WholeStatementCursor
 
     def __init__(self, dbapi: Any, connection: Any) -> None:
         super().__init__(dbapi, connection)

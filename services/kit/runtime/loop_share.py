@@ -59,7 +59,7 @@ class LoopShare:
         """The results of several computations, in their order, with turns for others in between.
 
         They advance by turns, a step each. Where their steps are alike, each finds its code in the processor's caches:
-        deciding and rendering for two thousand customers takes a quarter less time than customer by customer
+        deciding and rendering for two thousand customers takes a fifth less time than customer by customer
         (`tests.bench.judging`). The error of one ends all.
         """
         running = dict(enumerate(computations))

@@ -28,16 +28,19 @@ async def calls_to_the_thread(database: Database) -> list[object]:
     calls: list[object] = []
     async with database._engine.connect() as connection:
         driver: Any = (await connection.get_raw_connection()).driver_connection
-    ask = driver._tx.put_nowait
-    driver._tx = _Watched(driver._tx, lambda item: (calls.append(item), ask(item)))
+    driver._tx = _Watched(driver._tx, calls)
     return calls
 
 
 class _Watched:
-    """The queue of a connection's thread, seen by whoever puts something into it."""
+    """The queue of a connection's thread, which notes what is put into it."""
 
-    def __init__(self, queue: Any, put: Any) -> None:
-        self.put_nowait, self.get = put, queue.get
+    def __init__(self, queue: Any, calls: list[object]) -> None:
+        self._queue, self._calls = queue, calls
+
+    def put_nowait(self, item: object) -> None:
+        self._calls.append(item)
+        self._queue.put_nowait(item)
 
 
 async def test_a_transaction_calls_once_for_each_statement_and_to_begin_and_to_end(database: Database) -> None:
