@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection, AsyncAdapt_aiosqlite_cursor
 
 
@@ -23,6 +24,10 @@ class RunStatement(NamedTuple):
     rows: Sequence[Any]
 
 
+_SQLITE_SETTINGS = (
+    *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"),
+    "secure_delete=ON",  # deleted bytes are overwritten: an erased customer's must not stay in free pages
+)
 NOTHING_RUN = RunStatement(None, -1, None, ())
 
 
@@ -108,3 +113,28 @@ def connect_whole_statements(dialect: Any, _record: object, arguments: Any, opti
     """Handler of the engine's event `do_connect`: connects as the dialect does."""
     adapted = dialect.connect(*arguments, **options)
     return WholeStatementConnection(adapted.dbapi, adapted._connection)
+
+
+def set_up_sqlite(engine: Engine, lock_timeout_ms: int) -> None:
+    """Let the engine connect by `WholeStatementConnection`s, with the settings that all our files have."""
+    settings = (*_SQLITE_SETTINGS, f"busy_timeout={lock_timeout_ms}")
+
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # database.py begins transactions itself
+        connection.create_function("from_hex", 1, _from_hex, deterministic=True)
+        cursor = connection.cursor()
+        for setting in settings:
+            cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+
+    event.listen(engine, "do_connect", connect_whole_statements)
+    event.listen(engine, "connect", configure)
+    event.listen(engine, "begin", _begin_sqlite)
+
+
+def _from_hex(digits: str | None) -> bytes | None:
+    return None if digits is None else bytes.fromhex(digits)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
