@@ -31,6 +31,7 @@ SAME_CLASSES: frozenset[str] = frozenset()
 """Class names that several modules may use, because they mean the same."""
 PROTOCOL_FUNCTIONS = frozenset(
     {
+        "commit",  # of a DB-API connection
         *("evaluate", "_explain", "_explain_allow", "_explain_failure", "_remedies", "_allow"),  # a policy rule
         *("compile_templates", "measure", "render", "summarise", "validate_content"),  # a channel
         *("create_adapter", "send_batch", "read_receipts"),  # an adapter

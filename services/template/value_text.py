@@ -18,6 +18,9 @@ _EXACT: Final = Context(prec=400)
 _ROUNDING_GAIN: Final = 3
 """Digits that rounding to 15 must save: 0.30000000000000004 is rounding noise, 2.857142857142857 is not."""
 
+_PLAIN_LENGTH: Final = 16
+"""A decimal point and 15 digits: rounding to 15 changes no number that is no longer, as most are."""
+
 
 class MisfitError(LiquidTypeError):
     """A value of a kind that does not fit. The text names kinds, never the value.
@@ -50,8 +53,12 @@ def number_text(number: float) -> str:
     """Returns a number in decimal notation, without an exponent, without `.0`, and without rounding noise."""
     if not math.isfinite(number):
         raise MisfitError("a number is too large or none at all", "no finite number", "a number")
-    shortest, rounded = repr(number), f"{number:.15g}"
-    plain = format(Decimal(rounded if len(rounded) <= len(shortest) - _ROUNDING_GAIN else shortest), "f")
+    shortest = repr(number)
+    if len(shortest) <= _PLAIN_LENGTH and "e" not in shortest:
+        plain = shortest
+    else:
+        rounded = f"{number:.15g}"
+        plain = format(Decimal(rounded if len(rounded) <= len(shortest) - _ROUNDING_GAIN else shortest), "f")
     if "." in plain:
         plain = plain.rstrip("0").rstrip(".")
     return "0" if plain == "-0" else plain

@@ -23,7 +23,7 @@ from services.kit.db import migrate
 from services.kit.runtime import garbage_collection
 from tests.bench import accounting, load
 from tests.bench.contender import now
-from tests.bench.ours import JOBS_DONE, START_JOBS, OurLoad, fill, seed
+from tests.bench.ours import JOBS_DONE, READ, START_JOBS, OurLoad, fill, seed
 
 CHUNK = 2_000
 TOPIC = "customer.events"
@@ -48,7 +48,7 @@ async def main(directory: Path, customers: int, events: int) -> None:
     before, began = _cpu(), time.monotonic()
     await product.start()
     garbage_collection.tune_garbage_collector()
-    while await _closed(product) < events:
+    while await _closed(product, events) < events:
         await asyncio.sleep(0.25)
     seconds, spent = time.monotonic() - began, _cpu() - before
     await product.stop()
@@ -75,8 +75,12 @@ async def _lay_ready(log: Path, customers: int, events: int) -> None:
     await bus.close()
 
 
-async def _closed(product: EmbeddedTactful) -> int:
+async def _closed(product: EmbeddedTactful, wanted: int) -> int:
+    """How many messages were handed over. They are counted, which reads the whole table, once all events are read."""
     async with product.services.databases["orchestrator"].read() as tx:
+        read = await tx.row(READ)
+        if read is None or (read[0] or 0) < wanted:
+            return 0
         row = await tx.row("SELECT count(*) AS closed FROM tracked_message WHERE state = 'accepted'")
     return 0 if row is None else int(row.closed)
 

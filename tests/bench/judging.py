@@ -6,6 +6,7 @@ ledger that nobody has looked at before, as it is for an event that has just com
 
 from __future__ import annotations
 
+import asyncio
 import cProfile
 import gc
 import os
@@ -22,7 +23,12 @@ from schemas.event import decode_record, parse_data
 from schemas.facts import Preference, Suppressions
 from schemas.ids import compute_message_id, hash_event
 from schemas.times import HOUR, Instant
+from services.kit.runtime.loop_share import LoopShare
 from services.orchestrator.campaigns.conditions import compile_campaign_condition
+from services.orchestrator.decisions.evaluation import EvaluationRequest, RenderMessage, evaluate_in_steps
+from services.orchestrator.decisions.store import VersionedLedger
+from services.orchestrator.delivery.channels.content import CompiledContent, compile_content
+from services.orchestrator.delivery.rendering import Renderer
 from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
 from services.orchestrator.policy.compiled_campaign import compile_campaign
 from services.orchestrator.policy.compiled_policy import compile_policy
@@ -216,11 +222,57 @@ def profile(part: Part, calls: int) -> list[str]:
     return [f"{seconds / calls * 1e6:8.2f}  {name}" for name, seconds in most]
 
 
+class Contents:
+    """The compiled contents of the standard load, as the renderer asks for them."""
+
+    def __init__(self) -> None:
+        documents = (
+            validate_document(schemas.campaign.Campaign, load.campaign(number)) for number in range(load.CAMPAIGNS)
+        )
+        self._by_key = {each.key: compile_content(each) for each in documents}
+
+    def get_content(self, key: str, version: int) -> CompiledContent:
+        """The content of a campaign."""
+        return self._by_key[key]
+
+
+async def evaluate_customers(ground: Ground, render: RenderMessage, customers: int, by_turns: bool) -> float:
+    """Processor time of deciding and rendering for one customer: of so many, whole or by turns (`LoopShare`)."""
+    steps = [
+        evaluate_in_steps(
+            facts.preference.customer,
+            facts,
+            [EvaluationRequest(triggered_campaigns=tuple(found))],
+            VersionedLedger(1, ledger),
+            now,
+            0,
+            render,
+        )
+        for found, facts, ledger, now in ground.deciding(customers, ground.few)
+    ]
+    share = LoopShare()
+    gc.collect()
+    began = time.process_time_ns()
+    kept = await share.run_together(steps) if by_turns else [await share.run(each) for each in steps]
+    spent = time.process_time_ns() - began
+    assert all(each.ready_messages for each in kept)
+    return spent / 1000 / customers
+
+
+def print_evaluations(ground: Ground, rounds: int, customers: int) -> None:
+    """Print what a batch of customers takes, one after the other and by turns."""
+    render = Renderer(Contents(), lambda customer, topic, cls: {}).render_message
+    for by_turns, words in ((False, "one after the other"), (True, "by turns")):
+        least = min(asyncio.run(evaluate_customers(ground, render, customers, by_turns)) for _ in range(rounds))
+        print(f"{least:8.2f}  deciding and rendering for {customers} customers, {words}", flush=True)
+
+
 def main(rounds: int, calls: int) -> None:
     """Print the table, and the profile of `decide`."""
     parts = Ground().parts()
     for part in parts:
         print(f"{microseconds(part, rounds, calls):8.2f}  {part.name}", flush=True)
+    print_evaluations(Ground(), max(1, rounds // 5), calls * 10)
     decided = next(part for part in parts if part.run is decide)
     print(f"\nThe profile of {decided.name} (everything is slower under it):")
     print("\n".join(profile(decided, rounds * calls)))

@@ -1,10 +1,14 @@
 """What `{{ }}` prints: values as people write them, and never Python's text for a list or an object."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.template import RenderError, compile_template
+from services.template.value_text import number_text
 
 VALUES: dict[str, Any] = {
     "x": {
@@ -45,6 +49,16 @@ def test_values_print_as_people_write_them(source: str, text: str, html: bool) -
     template = compile_template(source, html)
     assert template.render(VALUES) == text
     assert template.render_with_engine(VALUES) == text
+
+
+@given(st.integers(-(10**17), 10**17), st.integers(0, 20))
+def test_a_number_is_its_shortest_text_or_one_of_15_digits_that_is_shorter_by_three(digits: int, places: int) -> None:
+    number = digits / 10**places
+    shortest, rounded = repr(number), f"{number:.15g}"
+    shown = Decimal(rounded if len(rounded) <= len(shortest) - 3 else shortest)
+    text = number_text(number)
+    assert Decimal(text) == shown and "e" not in text.lower()
+    assert not (text.endswith((".", ".0")) or text == "-0" or ("." in text and text.endswith("0")))
 
 
 @pytest.mark.parametrize("html", [True, False])

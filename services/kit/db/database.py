@@ -28,6 +28,7 @@ from services.kit.db.driver_errors import translate_db_errors
 from services.kit.db.idle_ping import ping_idle_connections
 from services.kit.db.notifications import Notifications
 from services.kit.db.server_tls import explain_tls_error, split_tls
+from services.kit.db.sqlite_connection import set_up_sqlite
 from services.kit.errors import DatabaseGone, Transient
 from services.kit.observability.dependency import Dependency
 from services.kit.runtime.clock import Instant
@@ -67,10 +68,6 @@ has grown, so sequential scans are disabled where an index serves, and every hot
 """
 _SQLALCHEMY_OPTIONS = ("prepared_statement_cache_size", "prepared_statement_name_func", "async_creator_fn")
 """Options of a URL that SQLAlchemy takes for itself, and asyncpg does not know."""
-_SQLITE_SETTINGS = (
-    *("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={LOCK_TIMEOUT_MS}", "foreign_keys=ON"),
-    "secure_delete=ON",  # deleted bytes are overwritten: an erased customer's must not stay in free pages
-)
 _SQLITE_DECODERS = {"bytea": "from_hex(value)"}
 
 
@@ -125,6 +122,31 @@ class Tx:
         if not params:
             return 0
         return (await self._execute(sql, list(params))).rowcount
+
+    async def update_rows(
+        self, table: str, changes: str, match: str, kinds: Mapping[str, str], rows: Sequence[tuple[Any, ...]]
+    ) -> int:
+        """Updates rows of a table, each with values of its own; returns the number of rows affected.
+
+        `changes` and `match` are SQL for SET and WHERE, with `{column}` for a value of `rows`, whose columns are of
+        these kinds. PostgreSQL takes all in one statement. SQLite runs a prepared one for each: to decode a list of
+        JSON costs it more.
+        """
+        if not rows:
+            return 0
+        if self.dialect == "postgresql":
+            columns = {name: f"r.{name}" for name in kinds}
+            return await self.execute(
+                f"UPDATE {table} SET {changes.format(**columns)} "
+                f"FROM {self.table_parameter('r', kinds)} WHERE {match.format(**columns)}",
+                **self.bind_table_parameter("r", kinds, rows),
+            )
+        columns = {name: f"?{place}" for place, name in enumerate(kinds, 1)}
+        with translate_db_errors():
+            result = await self._connection.exec_driver_sql(
+                f"UPDATE {table} SET {changes.format(**columns)} WHERE {match.format(**columns)}", list(rows)
+            )
+        return result.rowcount
 
     async def lookup_column(
         self, table: str, key: Sequence[str], keys: Iterable[tuple[str, ...]], column: str
@@ -276,8 +298,7 @@ class Database:
                 raise ValueError("a SQLite database needs a file: sqlite+aiosqlite:///path/to/file.db")
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             engine = create_async_engine(url, hide_parameters=True, **common)
-            event.listen(engine.sync_engine, "connect", _configure_sqlite)
-            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+            set_up_sqlite(engine.sync_engine, LOCK_TIMEOUT_MS)
             return cls(engine, "sqlite")
         parsed, tls = split_tls(parsed)
         engine = create_async_engine(
@@ -469,20 +490,3 @@ def server_name(url: URL) -> str:
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     return f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or url.username or ''}"
-
-
-def _configure_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # this module begins transactions itself
-    connection.create_function("from_hex", 1, _from_hex, deterministic=True)
-    cursor = connection.cursor()
-    for setting in _SQLITE_SETTINGS:
-        cursor.execute(f"PRAGMA {setting}")
-    cursor.close()
-
-
-def _from_hex(digits: str | None) -> bytes | None:
-    return None if digits is None else bytes.fromhex(digits)
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))

@@ -221,6 +221,18 @@ class Evaluator:
             )
         )
 
+    async def evaluate_all(
+        self, inputs: EvaluationInput, requests: Mapping[str, Sequence[EvaluationRequest]], now: Instant
+    ) -> list[CustomerEvaluation]:
+        """Evaluate customers on their ledgers as they were read, each with the requests given for them."""
+        return await self.loop_share.run_together(
+            evaluate_in_steps(
+                *(customer, inputs.facts[customer], of_customer, inputs.ledger_of(customer), now),
+                *(inputs.complete_since, self._render),
+            )
+            for customer, of_customer in requests.items()
+        )
+
     async def write(
         self,
         tx: Tx,

@@ -255,10 +255,7 @@ class Pipeline:
             requests_by_customer.setdefault(item.event.subject, []).append(request)
             record = item.record
             prepared.received_events.append(ReceivedEvent(item.event, record.topic, record.partition, record.offset))
-        for customer, requests in requests_by_customer.items():
-            prepared.evaluations.append(
-                await self._evaluator.evaluate(inputs, customer, requests, inputs.ledger_of(customer), prepared.now)
-            )
+        prepared.evaluations = await self._evaluator.evaluate_all(inputs, requests_by_customer, prepared.now)
 
     async def _evaluation_request(
         self, item: RelevantEvent, facts: Facts, catalogue: Catalogue

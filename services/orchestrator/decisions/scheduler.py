@@ -116,10 +116,8 @@ class Scheduler:
         inputs = await self._evaluator.read_for_messages(
             [item.message.customer for item in due], [item.message.event_key for item in due], now
         )
-        evaluations = [
-            await self._evaluator.evaluate(inputs, customer, requests, inputs.ledger_of(customer), now)
-            for customer, requests in (await self._evaluation_requests(due, inputs)).items()
-        ]
+        requests = await self._evaluation_requests(due, inputs)
+        evaluations = await self._evaluator.evaluate_all(inputs, requests, now)
         async with self._database.write() as tx:
             written = await self._evaluator.write(tx, inputs, evaluations, now)
             # Somebody else has moved a message of these customers meanwhile: what else is due is looked at again.

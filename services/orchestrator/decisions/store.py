@@ -158,10 +158,12 @@ async def save_ledgers(tx: Tx, changed: Mapping[str, Ledger]) -> None:
     rows = await tx.loop_share.collect(
         (customer, ledger.complete_from, ledger.pack()) for customer, ledger in changed.items()
     )
-    await tx.execute(
-        "UPDATE ledger SET version = version + 1, complete_from = l.complete_from, ring = l.ring "
-        f"FROM {tx.table_parameter('l', _LEDGER_COLUMN_TYPES)} WHERE ledger.customer = l.customer",
-        **tx.bind_table_parameter("l", _LEDGER_COLUMN_TYPES, rows),
+    await tx.update_rows(
+        "ledger",
+        "version = version + 1, complete_from = {complete_from}, ring = {ring}",
+        "ledger.customer = {customer}",
+        _LEDGER_COLUMN_TYPES,
+        rows,
     )
 
 
@@ -177,12 +179,14 @@ async def save_unlocked_ledgers(tx: Tx, changed: Mapping[str, VersionedLedger]) 
     rows = await tx.loop_share.collect(
         (name, each.ledger.complete_from, each.ledger.pack(), each.version) for name, each in sorted(changed.items())
     )
-    return await tx.execute(
-        "UPDATE ledger SET version = l.version + 1, complete_from = l.complete_from, ring = l.ring "
-        f"FROM {tx.table_parameter('l', _READ_LEDGER_COLUMN_TYPES)} "
-        "WHERE ledger.customer = l.customer AND ledger.version = l.version",
-        **tx.bind_table_parameter("l", _READ_LEDGER_COLUMN_TYPES, rows),
-    ) == len(rows)
+    saved = await tx.update_rows(
+        "ledger",
+        "version = {version} + 1, complete_from = {complete_from}, ring = {ring}",
+        "ledger.customer = {customer} AND ledger.version = {version}",
+        _READ_LEDGER_COLUMN_TYPES,
+        rows,
+    )
+    return saved == len(rows)
 
 
 async def save_ledger_changes(

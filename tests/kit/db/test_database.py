@@ -164,6 +164,19 @@ async def test_rows_are_updated_from_a_table_of_parameters(database: Database) -
 
 
 @pytest.mark.wired
+async def test_rows_are_updated_each_with_values_of_its_own(database: Database) -> None:
+    await put(database, ("a", 1, None, True), ("b", 2, None, True), ("c", LATE, b"old", True))
+    kinds = {"name": "text", "at": "bigint", "packed": "bytea"}
+    new = [("a", 1, b"\x00new"), ("b", 99, b"lost race"), ("c", LATE, None), ("unknown", 1, b"")]
+    async with database.write() as tx:
+        match = "thing.name = {name} AND thing.at = {at}"
+        assert await tx.update_rows("thing", "packed = {packed}, at = {at} + 1", match, kinds, new) == 2
+        assert await tx.update_rows("thing", "packed = {packed}", match, kinds, []) == 0
+        rows = await tx.tuples("SELECT name, at, packed FROM thing ORDER BY name")
+    assert [tuple(row) for row in rows] == [("a", 2, b"\x00new"), ("b", 2, None), ("c", LATE + 1, None)]
+
+
+@pytest.mark.wired
 async def test_a_read_is_one_snapshot(database: Database) -> None:
     await put(database, ("a", 1, None, True))
     async with database.read() as tx:

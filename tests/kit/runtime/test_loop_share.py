@@ -51,6 +51,38 @@ async def test_others_get_a_turn_after_each_piece() -> None:
     assert rounds[0] >= 5
 
 
+async def test_computations_advance_by_turns_and_give_their_results_in_order() -> None:
+    begun: list[str] = []
+
+    def naming(name: str, steps: int) -> Generator[None, None, str]:
+        for number in range(steps):
+            begun.append(f"{name}{number}")
+            yield
+        return name
+
+    found = await LoopShare().run_together([naming("a", 2), naming("b", 0), naming("c", 3)])
+    assert found == ["a", "b", "c"]
+    assert begun == ["a0", "c0", "a1", "c1", "c2"]
+    assert await LoopShare().run_together(list[Generator[None, None, str]]()) == []
+
+
+async def test_the_error_of_one_computation_ends_all() -> None:
+    def failing() -> Generator[None, None, int]:
+        yield
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await LoopShare().run_together([counting(3), failing()])
+
+
+async def test_others_get_a_turn_after_each_piece_of_several_computations() -> None:
+    rounds = [0]
+    ticker = asyncio.create_task(count_rounds(rounds))
+    await LoopShare().run_together([counting(2, MAX_PIECE), counting(3, MAX_PIECE)])
+    ticker.cancel()
+    assert rounds[0] >= 5
+
+
 async def test_within_a_piece_nobody_is_asked() -> None:
     share, rounds = LoopShare(), [0]
     await share.give_turn_if_due()

@@ -32,7 +32,7 @@ from services.erasure.pseudonyms import Pseudonyms
 from services.kit.bus.protocol import Partition
 from services.kit.db.recent_changes import MAX_CHANGES, MAX_KEYS
 from services.kit.errors import Permanent, Transient
-from services.orchestrator.decisions.facts_reader import FactsReader
+from services.orchestrator.decisions.facts_reader import MAX_QUESTION, FactsReader
 from services.orchestrator.policy.customer_facts import Facts, FactsPosition
 from services.orchestrator.policy.match import Catalogue
 from tests.support import preference_service, suppression_service
@@ -161,13 +161,13 @@ async def test_whoever_changes_a_preference_is_asked_about_again(shop: Shop) -> 
 
 
 async def test_of_many_customers_those_who_changed_are_asked_about(shop: Shop) -> None:
-    """SQLite does not say who they are, so there all are asked about, in three portions."""
+    """SQLite does not say who they are, so there all are asked about, in portions."""
     known = await shop.read()
     await shop.patch("c-007", locale="de")
     shop.asked.clear()
     again = await shop.read(known)
     assert again["c-007"].preference.locale == "de"
-    portions = 3 if shop.suppression.database.dialect == "sqlite" else 1
+    portions = -(-len(NAMES) // MAX_QUESTION) if shop.suppression.database.dialect == "sqlite" else 1
     assert shop.asked == {
         **dict.fromkeys(CHANGES, 1),
         **dict.fromkeys((PREFERENCE_FACTS_PATH, SUPPRESSION_FACTS_PATH), portions),

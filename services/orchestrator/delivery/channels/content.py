@@ -1,6 +1,7 @@
 """The content of a campaign: checked when saved, compiled once per version, rendered per customer."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -132,7 +133,8 @@ def _check_fields(key: str, fields: Mapping[str, str], document: Campaign) -> li
     return [*found, *(each for each in named if each.severity is Severity.ERROR)]
 
 
-def _locale_candidates(locale: str | None, default: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def _locale_candidates(locale: str | None, default: str) -> tuple[str, ...]:
     """Where to look for content, in order: RFC 4647 lookup of the customer's locale, then the default.
 
     The last subtag is taken off again and again: `zh-hant-tw`, `zh-hant`, `zh`. A subtag of one character only
@@ -144,7 +146,7 @@ def _locale_candidates(locale: str | None, default: str) -> list[str]:
         if len(subtags[-1]) > 1 or len(subtags) == 1:
             candidates.append("-".join(subtags))
         subtags.pop()
-    return [*candidates, _normalise_locale(default)]
+    return (*candidates, _normalise_locale(default))
 
 
 def _normalise_locale(locale: str) -> str:

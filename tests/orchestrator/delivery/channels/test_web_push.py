@@ -96,6 +96,20 @@ def test_the_largest_message_has_room_in_one_record() -> None:
         assert len(encode_payload(read_notification(sent), sent.id)) <= MAX_CONTENT
 
 
+@pytest.mark.parametrize(
+    ("character", "size"), [("x", 1), ('"', 2), ("\n", 2), ("\\", 2), ("é", 2), ("€", 3), ("😀", 4)]
+)
+def test_a_payload_is_refused_from_the_first_byte_beyond_its_limit(character: str, size: int) -> None:
+    content = {"title": "a", "body": "b", "data": '{"k": "{{ text }}"}'}
+    compiled = WEB_PUSH.compile_templates(content)
+    room = WEB_PUSH.max_payload - len(WEB_PUSH.payload_of({**content, "data": '{"k": ""}'}))
+    fitting = character * (room // size)
+    rendered = WEB_PUSH.render(compiled, {"text": fitting}, True)
+    assert WEB_PUSH.max_payload - size < len(WEB_PUSH.payload_of(rendered)) <= WEB_PUSH.max_payload
+    with pytest.raises(RenderError, match="payload"):
+        WEB_PUSH.render(compiled, {"text": fitting + character}, True)
+
+
 def test_what_browsers_cut_off_is_a_warning() -> None:
     found = WEB_PUSH.validate_content({"title": "a" * 51, "body": "b" * 121}, True)
     assert [each.pointer for each in found if each.code == "may_be_cut"] == ["/title", "/body"]
