@@ -22,7 +22,6 @@ from services.preference import preference_state as preference
 from services.suppression import suppression_state as suppression
 from services.suppression.situation_intervals import compile_kinds
 
-
 KNOWN_TYPES = 4096
 """Of so many event types it is remembered whether they are handled."""
 

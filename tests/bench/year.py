@@ -1,7 +1,7 @@
 """Decides a year of a shop with `tactful simulate`: `python -m tests.bench.year [FOLDER]`.
 
-5,000,000 events of 100,000 customers, made by the seeded generator of `tactful generate` (in FOLDER, which keeps them, or
-in a temporary one), with the campaigns and the policy of `examples/`, spread over as many processes as there are cores.
+5,000,000 events of 100,000 customers, made by the seeded generator of `tactful generate` (in FOLDER, which keeps them,
+or in a temporary one), with the campaigns and the policy of `examples/`, spread over a process for each core.
 Prints events, decisions by outcome, seconds on the wall and of processor time, and the memory of the largest process.
 `TENTH=1` decides a tenth: 500,000 events of 10,000 customers.
 """
@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.simulation import SimulationFiles, SimulationSummary, simulate, useful_processes
-from services.simulation.generated_year import CUSTOMERS_FILE, EVENTS_FILE, SUPPRESSIONS_FILE, TrafficSize, write_traffic
+from services.simulation.generated_year import (
+    CUSTOMERS_FILE,
+    EVENTS_FILE,
+    SUPPRESSIONS_FILE,
+    TrafficSize,
+    write_traffic,
+)
 from tests.support.servers import ROOT
 
 YEAR = TrafficSize()
