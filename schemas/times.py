@@ -35,8 +35,8 @@ def parse_instant(text: str) -> Instant:
 
     Raises ValueError if the text has another form, no zone, or is outside the years 1 to 9999.
     """
-    if (seconds := _USUAL_SECONDS.get(text[17:])) is not None and (minute := _usual_minute(text[:17])) is not None:
-        return minute + seconds
+    if (seconds := _USUAL_SECONDS.get(text[17:])) is not None and (begun := _usual_minute(text[:17])) is not None:
+        return begun + seconds
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError("not an RFC 3339 time with a zone, such as 2026-03-01T09:00:00Z")
