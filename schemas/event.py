@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from schemas.documents import DocumentError, load_json
-from schemas.ids import describe_invalid_id
+from schemas.ids import MAX_ID_BYTES, describe_invalid_id
 from schemas.text import mark_half_pairs
 from schemas.times import DAY, Instant, format_instant, parse_instant
 from schemas.trace_context import BAD_TRACEPARENT, read_trace_id
@@ -248,6 +248,38 @@ def _from_headers(headers: Headers, value: bytes | None) -> _Envelope:
 
 
 def _validate_envelope(envelope: _Envelope, now: Instant | None) -> Event:
+    if not _has_plain_ids(envelope) or envelope.specversion != "1.0" or envelope.data_base64 is not None:
+        _check_attributes(envelope)
+    time = _parse_time("/time", envelope.time)
+    if time < EARLIEST_TIME:
+        raise InvalidEvent("/time", "the time is before the year 2000: is the producer's clock set?")
+    if now is not None and time > now + CLOCK_TOLERANCE:
+        raise InvalidEvent("/time", "the time is more than a day in the future: is the producer's clock set?")
+    expiry = None if envelope.expirytime is None else _parse_time("/expirytime", envelope.expirytime)
+    return Event(
+        envelope.id,
+        envelope.source,
+        envelope.type,
+        envelope.subject,
+        time,
+        msgspec.Raw(bytes(envelope.data)),
+        expiry,
+        None if envelope.traceparent is None else _right_traceparent(envelope.traceparent),
+    )
+
+
+def _has_plain_ids(envelope: _Envelope) -> bool:
+    """Whether all ids are right for the simplest of reasons: together they are short, and of visible ASCII characters.
+
+    True of nearly all events, and much cheaper than four calls of `describe_invalid_id`.
+    """
+    if not (envelope.id and envelope.source and envelope.type and envelope.subject):
+        return False
+    ids = f"{envelope.id}{envelope.source}{envelope.type}{envelope.subject}"
+    return len(ids) <= MAX_ID_BYTES and ids.isascii() and ids.isprintable() and " " not in ids
+
+
+def _check_attributes(envelope: _Envelope) -> None:
     problems: list[tuple[str, str, str]] = []
     if envelope.specversion != "1.0":
         problems.append(("/specversion", "bad_event", "must be 1.0"))
@@ -262,22 +294,6 @@ def _validate_envelope(envelope: _Envelope, now: Instant | None) -> Event:
         if not envelope.time:
             problems.append(("/time", "bad_event", "`time` is empty"))
         raise InvalidEvent.of_problems(problems)
-    time = _parse_time("/time", envelope.time)
-    if time < EARLIEST_TIME:
-        raise InvalidEvent("/time", "the time is before the year 2000: is the producer's clock set?")
-    if now is not None and time > now + CLOCK_TOLERANCE:
-        raise InvalidEvent("/time", "the time is more than a day in the future: is the producer's clock set?")
-    expiry = None if envelope.expirytime is None else _parse_time("/expirytime", envelope.expirytime)
-    return Event(
-        id=envelope.id,
-        source=envelope.source,
-        type=envelope.type,
-        subject=envelope.subject,
-        time=time,
-        data=msgspec.Raw(bytes(envelope.data)),
-        expirytime=expiry,
-        traceparent=_right_traceparent(envelope.traceparent),
-    )
 
 
 def _right_traceparent(given: Any) -> str | None:

@@ -7,9 +7,10 @@ ones are named; see docs/decisions/0019. An erasure has no `data` that could be 
 import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
+
+import msgspec
 
 from schemas.contact_channels import CONTACT_CHANNELS, find_contact_channel
 from schemas.customer import CONSENT_PROOF, Customer
@@ -88,8 +89,7 @@ EventProblem = tuple[str, str, str]
 """JSON pointer into the event, code, detail without any value of the event."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedData:
+class CheckedData(msgspec.Struct, frozen=True):
     """An event's `data` after the check.
 
     `data`: the good parts as they were sent. `customer`, `given`: of a customer's fields, the good ones and their

@@ -23,8 +23,9 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
-_USUAL_FORM = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ", re.ASCII)
-"""Nearly all texts have this form; the standard library parses it in a quarter of the time."""
+_USUAL_MINUTE = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:", re.ASCII)
+"""Nearly all texts are this and `SSZ`. Those of one minute tend to come together, so it is parsed once for them."""
+_USUAL_SECONDS = {f"{second:02}Z": second * SECOND for second in range(60)}
 MAX_INSTANT = 253_402_300_800 * SECOND - 1  # the last microsecond of the year 9999
 MAX_SPAN = 100 * 366 * DAY
 
@@ -34,8 +35,8 @@ def parse_instant(text: str) -> Instant:
 
     Raises ValueError if the text has another form, no zone, or is outside the years 1 to 9999.
     """
-    if _USUAL_FORM.fullmatch(text) is not None:
-        return int(datetime.fromisoformat(text).timestamp()) * SECOND
+    if (seconds := _USUAL_SECONDS.get(text[17:])) is not None and (begun := _usual_minute(text[:17])) is not None:
+        return begun + seconds
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError("not an RFC 3339 time with a zone, such as 2026-03-01T09:00:00Z")
@@ -56,6 +57,14 @@ def parse_instant(text: str) -> Instant:
     if not -62_135_596_800 * SECOND <= instant <= MAX_INSTANT:
         raise ValueError("outside the years 1 to 9999")
     return instant
+
+
+@lru_cache(4096)
+def _usual_minute(text: str) -> Instant | None:
+    """When a minute in the usual form begins; None for another form. Raises ValueError for a day that there is not."""
+    if _USUAL_MINUTE.fullmatch(text) is None:
+        return None
+    return _midnight(text[:10]) + int(text[11:13]) * HOUR + int(text[14:16]) * MINUTE
 
 
 @lru_cache(4096)

@@ -1,8 +1,10 @@
 """Facts of a simulation from files, changed by events through the functions of the owning services."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from functools import lru_cache
 from typing import Any
+
+from msgspec.structs import replace
 
 from schemas.customer import Customer
 from schemas.event import Event, InvalidEvent
@@ -20,6 +22,9 @@ from services.preference import preference_state as preference
 from services.suppression import suppression_state as suppression
 from services.suppression.situation_intervals import compile_kinds
 
+KNOWN_TYPES = 4096
+"""Of so many event types it is remembered whether they are handled."""
+
 
 class FileFactsSource:
     """Facts read from files, changed by events through the functions of the owning services."""
@@ -31,7 +36,10 @@ class FileFactsSource:
         suppressions_and_holds: Sequence[Suppression | Hold],
         region: str | None = None,
     ) -> None:
-        """`region`: the organisation's country. `unusable_suppressions`: how many name what is no address."""
+        """`region`: the organisation's country. `unusable_suppressions`: how many name what is no address.
+
+        `handles`: whether events of a type may change facts, or are checked although they change none.
+        """
         self._region = region
         self._policy = policy
         self._situation_kinds = compile_kinds(
@@ -44,13 +52,13 @@ class FileFactsSource:
         self._suppressions: dict[str, suppression.SuppressionState] = {}
         self._facts: dict[str, Facts] = {}
         self._quarantines = 0
+        self.handles = lru_cache(KNOWN_TYPES)(self._find_handled)
         for entry in entries:
             if entry.customer is not None:
                 state = self._suppression_state(entry.customer)
                 self._suppressions[entry.customer] = suppression.add_entry(state, suppression.to_entry(entry))
 
-    def handles(self, event_type: str) -> bool:
-        """Whether events of this type may change facts, or are checked although they change none."""
+    def _find_handled(self, event_type: str) -> bool:
         return (
             event_type in preference.EVENT_TYPES
             or suppression.handles(event_type, self._situation_kinds)

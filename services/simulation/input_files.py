@@ -13,6 +13,7 @@ from schemas.documents import DocumentError, is_blank_line, load_document, load_
 from schemas.event import Event, InvalidEvent, decode_event, parse_data
 from schemas.own_events import check_event, is_own, is_unknown_own
 from schemas.suppression import Hold, Suppression
+from schemas.times import Instant
 from services.condition import ConditionSyntaxError
 from services.orchestrator.campaigns.conditions import compile_campaign_condition, compile_situation_condition
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
@@ -102,23 +103,30 @@ def read_events(
     """Reads events, one CloudEvent per line, lazily. Raises BadInput.
 
     `wants`: whether events of a type may change or trigger anything. The data of others are not read, as a service
-    does not read them. Of events of other shares' customers only the time is read.
+    does not read them. Of events of other shares' customers only the time is read; of those between two events of our
+    own the latest.
     """
     read = 0
+    passed: Instant | None = None
     for count, (number, line) in enumerate(_numbered_lines(path)):
         read += len(line)
         if on_bytes_read is not None and count % PROGRESS_EVERY == 0:
             on_bytes_read(read)
             read = 0
-        passed = share.time_of_others_event(line)
+        others = share.time_of_others_event(line)
+        if others is not None:
+            passed = others if passed is None else max(passed, others)
+            continue
         if passed is not None:
             yield TimePassed(passed)
-            continue
+            passed = None
         try:
             event = decode_event(line)
             yield SimulatedEvent(event.time, event, _data_of(event) if wants(event.type) else {}, number)
         except InvalidEvent as error:
             raise BadInput(f"{path}:{number}: {error.pointer or '/'}: {error.detail}") from None
+    if passed is not None:
+        yield TimePassed(passed)
 
 
 def _data_of(event: Event) -> Mapping[str, Any]:
@@ -147,7 +155,7 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if not is_blank_line(line):
+                if line.startswith(b"{") or not is_blank_line(line):
                     yield number, line
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from None

@@ -95,7 +95,7 @@ class FileSimulation:
         self._facts = facts = FileFactsSource(policy, customers, suppressions, files.region)
         self._simulator = Simulator(catalogue, facts, files.until, confirm_after=files.confirm_after)
         self._events = read_events(
-            files.events, lambda kind: catalogue.is_triggered_by(kind) or facts.handles(kind), on_bytes_read, share
+            files.events, lambda kind: facts.handles(kind) or catalogue.is_triggered_by(kind), on_bytes_read, share
         )
         self._counts = Counter[tuple[str, str, str]]()
 

@@ -10,6 +10,7 @@ import pytest
 
 from schemas.times import DAY
 from services import simulation
+from services.orchestrator.policy.virtual_time_simulation import SimulatedEvent, TimePassed
 from services.simulation import BadInput, SimulationFiles, SimulationSummary, simulate
 from services.simulation.customer_share import ALL_CUSTOMERS, CustomerShare
 from services.simulation.generated_year import TrafficSize, write_traffic
@@ -49,10 +50,11 @@ def run(files: SimulationFiles, folder: Path, processes: int) -> tuple[bytes, Si
     return out.read_bytes(), summary
 
 
-def test_bytes_and_summary_are_those_of_one_process(files: SimulationFiles, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [2, 4])
+def test_bytes_and_summary_are_those_of_one_process(files: SimulationFiles, tmp_path: Path, processes: int) -> None:
     alone, summary = run(files, tmp_path, 1)
     assert summary.duplicates and summary.refused > len(summary.problems) == 100
-    assert run(files, tmp_path, 3) == (alone, summary)
+    assert run(files, tmp_path, processes) == (alone, summary)
 
 
 def test_the_end_is_the_same(files: SimulationFiles, tmp_path: Path) -> None:
@@ -78,11 +80,19 @@ def test_what_is_wrong_first_is_told(files: SimulationFiles, tmp_path: Path, wro
 
 
 def test_each_event_is_read_in_full_by_one_and_moves_the_time_of_all(files: SimulationFiles) -> None:
-    alone = list(read_events(files.events, lambda _: False))
+    alone = [each for each in read_events(files.events, lambda _: False) if isinstance(each, SimulatedEvent)]
     shares = [list(read_events(files.events, lambda _: False, share=CustomerShare(index, 3))) for index in range(3)]
-    for whole, *parts in zip(alone, *shares, strict=True):
-        assert {part.at for part in parts} == {whole.at}
-        assert [part for part in parts if isinstance(part, type(whole))] == [whole]
+    for share in shares:
+        expected, passed = [], 0
+        for event in alone:
+            if event in share:
+                expected += [TimePassed(passed)] * (passed > 0) + [event]
+                passed = 0
+            else:
+                passed = max(passed, event.at)
+        assert share == expected + [TimePassed(passed)] * (passed > 0)
+    owned = [event for share in shares for event in share if isinstance(event, SimulatedEvent)]
+    assert sorted(event.number for event in owned) == [event.number for event in alone]
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from schemas.decision import Decision
 from schemas.event import Event
 from schemas.facts import Situation
-from schemas.ids import hash_event
 from schemas.own_events import CheckedData, EventProblem
 from schemas.times import Instant
 from schemas.vocabulary import Outcome
@@ -41,14 +41,22 @@ class Int64Set:
         self._count = 0
 
     def __contains__(self, number: int) -> bool:
-        return self._slots[self._index_of(number)] != 0
+        return self.find_place(number) is None
 
     def add(self, number: int) -> None:
         """Adds a number."""
+        place = self.find_place(number)
+        if place is not None:
+            self.put(place, number)
+
+    def find_place(self, number: int) -> int | None:
+        """Returns where `put` may put the number before anything else is added, or None if it is in the set."""
         index = self._index_of(number)
-        if self._slots[index]:
-            return
-        self._slots[index] = number or 1
+        return None if self._slots[index] else index
+
+    def put(self, place: int, number: int) -> None:
+        """Adds a number that is not in the set, at its place."""
+        self._slots[place] = number or 1
         self._count += 1
         if 2 * self._count > len(self._slots):
             self._grow()
@@ -84,7 +92,7 @@ class FactsSource(Protocol):
         """Returns the contact that an event reports, or None."""
 
 
-class SimulatedEvent(NamedTuple):
+class SimulatedEvent(msgspec.Struct, frozen=True):
     """An event and the instant at which it arrived. `number`: of its line in the file."""
 
     at: Instant
@@ -117,13 +125,14 @@ class TimePassed(NamedTuple):
     at: Instant
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _DueMessage:
+class _DueMessage(NamedTuple):
+    """A tuple, because the heap compares tens of them for each entry. No two have one `sequence`."""
+
     at: Instant
     rank: Rank
     sequence: int
-    customer: str = field(compare=False)
-    message_id: str = field(compare=False)
+    customer: str
+    message_id: str
 
 
 ChoiceKey = tuple[int, str]
@@ -224,26 +233,29 @@ class Simulator:
         self._decisions.clear()
 
     def _process_event(self, arrival: SimulatedEvent, now: Instant) -> None:
-        _, event, data, number = arrival
+        event, data = arrival.event, arrival.data
         self.events += 1
         customer_id = event.subject
-        event_number = hash_event(f"{customer_id}\0{event.source}", event.id)
-        if event_number in self._seen:
+        event_number = hash((customer_id, event.source, event.id))  # 64 bits of SipHash, which no sender can aim at
+        place = self._seen.find_place(event_number)
+        if place is None:
             self.duplicates += 1
             return
-        waiting = customer_id in self._customers and bool(self._customers[customer_id].waiting)
+        customer = self._customers.get(customer_id)
+        waiting = customer is not None and bool(customer.waiting)
         before = self._facts_source.facts_of(customer_id).suppressions.situations if waiting else ()
         checked = self._facts_source.apply_event(event, data, now)
         if checked.problems:
             self.refused += 1
-            self._note_problems(event, checked.problems, number)
+            self._note_problems(event, checked.problems, arrival.number)
         if checked.refused:
             return
-        self._seen.add(event_number)
+        self._seen.put(place, event_number)
         reported = self._facts_source.read_reported_contact(event, data)
         if not waiting and reported is None and not self._catalogue.is_triggered_by(event.type):
             return
-        customer = self._customers.setdefault(customer_id, _CustomerState())
+        if customer is None:
+            customer = self._customers[customer_id] = _CustomerState()
         if reported is not None:
             customer.ledger = customer.ledger.put_reported_contact(reported)
         facts = self._facts_source.facts_of(customer_id)
