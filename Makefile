@@ -4,7 +4,7 @@ PORT ?= 8000
 SHOP_PORT ?= 8600
 KAFKA_PORT ?= 9092
 KAFKA_CONTROLLER_PORT ?= $(shell expr $(KAFKA_PORT) + 1)
-WORKERS ?= 2
+WORKERS ?= 4
 ARGS ?=
 
 # Without the cache each of the hundreds of processes that the tests start would compile the product anew: half a second.
@@ -28,7 +28,7 @@ run: setup ## Start everything in one process on PORT (8000)
 inbox: setup ## Start Tactful on PORT, and a shop whose page shows a customer's inbox live on SHOP_PORT (8600)
 	@PORT=$(PORT) SHOP_PORT=$(SHOP_PORT) exec $(BIN)/python examples/inbox/shop.py
 
-test: setup ## Run all tests, WORKERS (2) at a time. Prints first which servers are missing and what is skipped (ARGS="-k caps")
+test: setup ## Run all tests, WORKERS (4) at a time. Prints first which servers are missing and what is skipped (ARGS="-k caps")
 	$(BIN)/python -m tests.support.required_servers
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 

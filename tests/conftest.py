@@ -19,33 +19,7 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "laptop")
 
 
-pytest_plugins = ["tests.support.marker_check"]
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the tests that share a server or an installation in one worker of xdist, so that it is started only once.
-
-    PostgreSQL starts in a second, so each worker has one, and tests that need nothing else run in any. A test that
-    carries `xdist_group` already keeps it.
-    """
-    for item in items:
-        group = _shared_installation(item)
-        if group is not None and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(group))
-    if hasattr(config, "workerinput"):
-        items.sort(key=_turn)
-
-
-def _turn(item: pytest.Item) -> int:
-    """When a worker of xdist takes a test, 0 before 1.
-
-    What kills processes waits longest, so it begins first; then the other groups, each of which only one worker can
-    take. Thousands of short tests are left for the end, and keep all workers busy to it.
-    """
-    if item.get_closest_marker("faults") is not None:
-        return 0
-    return 1 if item.get_closest_marker("xdist_group") is not None else 2
+pytest_plugins = ["tests.support.marker_check", "tests.support.worker_groups"]
 
 
 def pytest_collection_finish() -> None:
@@ -57,22 +31,6 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
-
-
-def _shared_installation(item: pytest.Item) -> str | None:
-    if not isinstance(item, pytest.Function):
-        return None
-    shared = {
-        name: definition.baseid
-        for name, definitions in item._fixtureinfo.name2fixturedefs.items()
-        for definition in definitions
-        if definition.baseid and definition.scope != "function"
-    }
-    if "kafka_server" in shared:
-        return "kafka"
-    places = [place for name, place in shared.items() if name not in ("server_directory", "postgres_server")]
-    # A test of several buses asks for the broker by its parameter: only its name tells.
-    return places[0] if places else "kafka" if "kafka" in item.name else None
 
 
 @pytest.fixture(scope="session")
