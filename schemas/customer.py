@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from schemas.campaign import Locale
 from schemas.countries import parse_country
+from schemas.consent_evidence import ConsentEvidenceFields
 from schemas.documents import FieldError
 from schemas.fields import (
     ChannelField,
@@ -38,12 +39,14 @@ class AddressEntry(Document):
     verified: bool = False
 
 
-CONSENT_PROOF: Final = ("source", "wording")
-"""What a grant of consent must have: where it was given, and on which words."""
-
 
 class ConsentRecord(Document):
-    """A recorded basis for marketing, or its refusal, with its proof. Topic `*` covers all topics."""
+    """A recorded basis for marketing, or its refusal, with its proof. Topic `*` covers all topics.
+
+    `wording`: the key of a kept text (`sha256:...`), or a label. `occasion`: what implied consent rests on. `requested`:
+    when the customer asked, where a confirmation followed (double opt-in); `at` is then the instant of the
+    `confirmation`. `imported`: it was given elsewhere, and is told by whoever brought it.
+    """
 
     channel: ChannelField
     topic: Annotated[str, StringConstraints(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,62})$")]
@@ -53,6 +56,11 @@ class ConsentRecord(Document):
     wording: Text | None = None
     basis: Text | None = None
     expires: InstantField | None = None
+    evidence: ConsentEvidenceFields | None = None
+    imported: bool = False
+    requested: InstantField | None = None
+    confirmation: ConsentEvidenceFields | None = None
+    occasion: Literal["purchase", "inquiry"] | None = None
 
 
 def _require_true(value: Any) -> Any:

@@ -31,10 +31,16 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import do_once, repeat_every, run_periodic_checks
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
+from services.kit.signed_json import DocumentSigner
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.link_routes import centre_routes
+from services.preference.consents import request_store
+from services.preference.consents.api import consent_routes, wording_routes
+from services.preference.consents.confirm_routes import confirm_routes
+from services.preference.consents.consent_report import EXPORT_KEY_PURPOSE
+from services.preference.consents.consent_requests import ConsentRequests
 from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceBatch, PreferenceEventHandler
 from services.preference.customer_lookup_build import CustomerLookupBuild
 from services.preference.editor import PreferenceEditor
@@ -77,12 +83,15 @@ def build(
     eraser = Eraser(database, ERASE_STEPS)
     customer_eraser = CustomerEraser(address_key.encode(), region, eraser.wake.notify)
     erased = customer_eraser.erased
-    editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased)
+    terms, token_key = settings.consent.terms, derive_token_key(address_key)
+    editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased, terms)
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
     changes = RecentChanges(database, WATCHED_TABLES)
     facts = PreferenceFacts(database, changes, wake_signal, region)
     signature = SenderSignature(settings.require("service_key"))
-    handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser)
+    handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser, terms)
+    requests = ConsentRequests(database, bus, events, clock, signature, metrics, region, erased)
+    signer = DocumentSigner(address_key.encode(), EXPORT_KEY_PURPOSE)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
     app = build_app(
         title="Tactful: preference",
@@ -93,7 +102,10 @@ def build(
             preference_routes(database, editor, region),
             internal_routes(database, facts, wake_signal, region),
             dead_letter_routes("preference", letters),
-            centre_routes(database, editor, clock, derive_token_key(address_key), region),
+            centre_routes(database, editor, clock, token_key, region),
+            consent_routes(database, requests, signer, clock, region),
+            wording_routes(database, signer, clock),
+            confirm_routes(database, requests, token_key),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
@@ -116,6 +128,11 @@ def build(
     service.add_job("addresses", partial(do_once, AddressCarryOver(database, region, erased).carry_over))
     service.add_job("customer lookup", partial(do_once, CustomerLookupBuild(database, region, erased).build))
     service.add_job("erasure", eraser.run_until_stopped)
+    service.add_job("consent requests", requests.run_until_stopped)
+    service.add_job(
+        "old consent requests",
+        partial(repeat_every, EXPIRY_SECONDS, lambda: request_store.delete_expired(database, clock.now())),
+    )
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
     service.add_job("left over", partial(repeat_every, EXPIRY_SECONDS, lambda: delete_left_over(database, clock.now())))
     return service
