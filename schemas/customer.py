@@ -39,7 +39,6 @@ class AddressEntry(Document):
     verified: bool = False
 
 
-
 class ConsentRecord(Document):
     """A recorded basis for marketing, or its refusal, with its proof. Topic `*` covers all topics.
 

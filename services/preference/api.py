@@ -155,9 +155,7 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
         principal: Principal = requires("preferences:write"),
         entry: OptOutEntry = document_body(OptOutEntry, examples={"no advertising": {"class": "marketing"}}),
     ) -> Response:
-        enforcement = await editor.opt_out(
-            customer, to_opt_out(entry), actor=principal.name, origin=origin_of(request)
-        )
+        enforcement = await editor.opt_out(customer, to_opt_out(entry), actor=principal.name, origin=origin_of(request))
         return JSONResponse(enforcement.to_response(), 200 if enforcement.enforced else 202)
 
     _add_history_route(router, database)

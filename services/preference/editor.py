@@ -128,9 +128,7 @@ class PreferenceEditor:
         self._metrics.changes("api", "opted_out").inc()
         return await self._wait_until_enforced(customer, [opt_out_scope(customer, entry)], "api", start)
 
-    async def unsubscribe(
-        self, token: LinkToken, origin: ChangeOrigin = UNKNOWN_ORIGIN
-    ) -> tuple[Enforcement, OptOut]:
+    async def unsubscribe(self, token: LinkToken, origin: ChangeOrigin = UNKNOWN_ORIGIN) -> tuple[Enforcement, OptOut]:
         """Apply an unsubscribe link: opt out of its topic, or of marketing when that is required or not named.
 
         Of an erased customer nothing is kept, and what they ask is in force already.

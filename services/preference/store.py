@@ -313,9 +313,7 @@ async def list_history(tx: Tx, customer: str, before: int | None, limit: int) ->
     return [_history_item(row) for row in rows]
 
 
-async def list_newest_changes(
-    tx: Tx, customer: str, fields: Sequence[str], limit: int
-) -> list[PreferenceHistoryItem]:
+async def list_newest_changes(tx: Tx, customer: str, fields: Sequence[str], limit: int) -> list[PreferenceHistoryItem]:
     """The newest changes of these fields of a customer, newest first."""
     rows = await tx.rows(
         f"SELECT seq, {', '.join(_CHANGE_COLUMNS[1:])} FROM preference_change "

@@ -121,7 +121,9 @@ async def test_what_confirms_stands_in_the_message_alone(product: Live, tmp_path
             tables = [row.name for row in await tx.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
             for table in tables:
                 rows = await tx.tuples(f'SELECT * FROM "{table}"')
-                if any(token in (cell if isinstance(cell, bytes) else str(cell).encode()) for row in rows for cell in row):
+                if any(
+                    token in (cell if isinstance(cell, bytes) else str(cell).encode()) for row in rows for cell in row
+                ):
                     holding.add((name, table))
     assert {name for name, _ in holding} == {"orchestrator"}
     assert all("message" in table or "sandbox" in table or "content" in table for _, table in holding), holding
@@ -186,3 +188,22 @@ async def test_a_grant_past_the_confirmation_is_refused_by_the_api_and_does_not_
     await product.send(event("tactful.preference.changed", "confirmed elsewhere", consent=[confirmed]))
     await product.send(event("shop.offer", "after"))
     assert await offers(product) == ["offer"]
+
+
+async def test_saving_a_policy_warns_where_nobody_asks(product: Live) -> None:
+    def codes(saved: Any) -> list[str]:
+        return [each["code"] for each in saved["findings"]]
+
+    both = [{**TOPICS[0], "double_opt_in": ["email", "sms"]}, TOPICS[1]]
+    assert "nobody_asks_to_confirm" in codes(await product.ask("PUT", "/v1/policy", policy(topics=both)))
+    assert codes(await product.ask("PUT", "/v1/policy", policy(topics=TOPICS))) == []
+    await product.ask("POST", "/v1/campaigns/confirm/pause")
+    assert "nobody_asks_to_confirm" in codes(
+        await product.ask("PUT", "/v1/policy", policy(topics=[*TOPICS, both[0] | {"key": "more"}]))
+    )
+
+
+async def test_a_preview_never_holds_a_link_that_confirms(product: Live) -> None:
+    await ask(product)
+    shown = await product.ask("POST", "/v1/preview", {"campaign": "confirm", "customer": "c-1"})
+    assert "https://example.org/confirm_consent" in json.dumps(shown) and not LINK.search(json.dumps(shown))

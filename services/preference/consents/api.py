@@ -265,16 +265,16 @@ def wording_routes(database: Database, signer: DocumentSigner, clock: Clock) -> 
             kept = (await find_wordings(tx, [key]))[key]
         return JSONResponse(wording_document(kept), 200 if known else 201)
 
-    @router.get("/wordings/{key}", summary="A kept text", **answers({200: WordingFields}, NotFound))
-    async def get_wording(key: str, principal: Principal = requires("policy:read")) -> Response:
+    @router.get("/wordings/{wording}", summary="A kept text", **answers({200: WordingFields}, NotFound))
+    async def get_wording(wording: str, principal: Principal = requires("policy:read")) -> Response:
         async with database.read() as tx:
-            kept = (await find_wordings(tx, [key])).get(key)
+            kept = (await find_wordings(tx, [wording])).get(wording)
         if kept is None:
             raise NotFound("no text is kept under this key: PUT /v1/consents/wordings keeps one")
         return JSONResponse(wording_document(kept))
 
     @router.get("/key", summary="The public key that verifies exports", **answers({200: PublicKeyFields}))
-    async def get_key(principal: Principal = requires(READ)) -> Response:
+    async def get_export_key(principal: Principal = requires(READ)) -> Response:
         return JSONResponse({"algorithm": "Ed25519", "key": signer.public_key})
 
     return router

@@ -264,9 +264,7 @@ def _judge(request: ConsentRequest | None, now: Instant) -> Confirmation:
         return Confirmation(ConfirmationOutcome.UNKNOWN)
     if request.confirmed is not None:
         return Confirmation(ConfirmationOutcome.ALREADY, request)
-    return Confirmation(
-        ConfirmationOutcome.WAITING if now < request.expires else ConfirmationOutcome.EXPIRED, request
-    )
+    return Confirmation(ConfirmationOutcome.WAITING if now < request.expires else ConfirmationOutcome.EXPIRED, request)
 
 
 def _check_reachable(preference: Preference, channel: str) -> None:
