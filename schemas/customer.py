@@ -1,12 +1,12 @@
 """The customer document of the preference service, and its parts, which events and API calls change one by one."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from schemas.campaign import Locale
-from schemas.countries import parse_country
 from schemas.consent_evidence import ConsentEvidenceFields
+from schemas.countries import parse_country
 from schemas.documents import FieldError
 from schemas.fields import (
     ChannelField,
@@ -42,8 +42,8 @@ class AddressEntry(Document):
 class ConsentRecord(Document):
     """A recorded basis for marketing, or its refusal, with its proof. Topic `*` covers all topics.
 
-    `wording`: the key of a kept text (`sha256:...`), or a label. `occasion`: what implied consent rests on. `requested`:
-    when the customer asked, where a confirmation followed (double opt-in); `at` is then the instant of the
+    `wording`: the key of a kept text (`sha256:...`), or a label. `occasion`: what implied consent rests on.
+    `requested`: when the customer asked, where a confirmation followed (double opt-in); `at` is then the instant of the
     `confirmation`. `imported`: it was given elsewhere, and is told by whoever brought it.
     """
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from schemas.contact_channels import CONTACT_CHANNELS, find_contact_channel
 from schemas.consent_evidence import find_unproven
+from schemas.contact_channels import CONTACT_CHANNELS, find_contact_channel
 from schemas.customer import Customer
 from schemas.documents import MAX_PROBLEMS, DocumentError, did_you_mean, may_hold_bad_texts, validate_document
 from schemas.event import (

@@ -70,7 +70,7 @@ def verify_export(
     Without --key only the key in the file is used: compare it with the one of the installation.
     """
     try:
-        found = verify_document(_read(file), key)
+        found = verify_document(_read_export(file), key)
     except NotGenuine as error:
         raise CommandError(f"{file} is not genuine: {error}") from None
     said = found.content
@@ -89,7 +89,7 @@ def _count(content: dict[str, Any], name: str) -> int:
     return len(listed) if isinstance(listed, list) else 0
 
 
-def _read(file: Path) -> bytes:
+def _read_export(file: Path) -> bytes:
     try:
         with file.open("rb") as opened:
             document = opened.read(MAX_BYTES + 1)

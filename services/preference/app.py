@@ -5,9 +5,12 @@ import secrets
 from functools import partial
 from typing import Protocol
 
+from fastapi import APIRouter
+
 from schemas.link_tokens import derive_token_key
 from schemas.topics import DEAD_LETTERS, EVENTS, OPT_OUTS, OUT_TOPICS
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
+from services.erasure.erased_customers import ErasedCustomers
 from services.erasure.eraser import Eraser
 from services.kit.bus.consume_loop import LONGEST_PACE, ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
@@ -83,7 +86,7 @@ def build(
     eraser = Eraser(database, ERASE_STEPS)
     customer_eraser = CustomerEraser(address_key.encode(), region, eraser.wake.notify)
     erased = customer_eraser.erased
-    terms, token_key = settings.consent.terms, derive_token_key(address_key)
+    terms = settings.consent.terms
     editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased, terms)
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
     changes = RecentChanges(database, WATCHED_TABLES)
@@ -91,7 +94,6 @@ def build(
     signature = SenderSignature(settings.require("service_key"))
     handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser, terms)
     requests = ConsentRequests(database, bus, events, clock, signature, metrics, region, erased)
-    signer = DocumentSigner(address_key.encode(), EXPORT_KEY_PURPOSE)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
     app = build_app(
         title="Tactful: preference",
@@ -102,10 +104,8 @@ def build(
             preference_routes(database, editor, region),
             internal_routes(database, facts, wake_signal, region),
             dead_letter_routes("preference", letters),
-            centre_routes(database, editor, clock, token_key, region),
-            consent_routes(database, requests, signer, clock, region),
-            wording_routes(database, signer, clock),
-            confirm_routes(database, requests, token_key),
+            centre_routes(database, editor, clock, derive_token_key(address_key), region),
+            *_consent_routers(database, requests, clock, address_key, region),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
@@ -117,7 +117,7 @@ def build(
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = PreferenceService(app, health, bus, topics, idempotency)
     _add_opt_out_topic(service, database, bus, settings.kafka.optouts_topic, TopicMetrics(registry, OUT_TOPICS))
-    service.add_job("opt-outs fill", partial(do_once, OptOutTopicFill(database, clock, region, erased).fill))
+    _add_carry_overs(service, database, clock, region, erased)
     service.facts = facts
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
     service.before_jobs(changes.check_triggers)
@@ -125,17 +125,41 @@ def build(
     service.add_consume_loop(
         CONSUMER_GROUP, _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
     )
-    service.add_job("addresses", partial(do_once, AddressCarryOver(database, region, erased).carry_over))
-    service.add_job("customer lookup", partial(do_once, CustomerLookupBuild(database, region, erased).build))
     service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("consent requests", requests.run_until_stopped)
+    _add_clean_up(service, database, letters, clock)
+    return service
+
+
+def _consent_routers(
+    database: Database, requests: ConsentRequests, clock: Clock, address_key: str, region: str | None
+) -> list[APIRouter]:
+    signer = DocumentSigner(address_key.encode(), EXPORT_KEY_PURPOSE)
+    return [
+        consent_routes(database, requests, signer, clock, region),
+        wording_routes(database, signer, clock),
+        confirm_routes(database, requests, derive_token_key(address_key)),
+    ]
+
+
+def _add_carry_overs(
+    service: Service, database: Database, clock: Clock, region: str | None, erased: ErasedCustomers
+) -> None:
+    """What is done once after settings or versions have changed."""
+    service.add_job("opt-outs fill", partial(do_once, OptOutTopicFill(database, clock, region, erased).fill))
+    service.add_job("addresses", partial(do_once, AddressCarryOver(database, region, erased).carry_over))
+    service.add_job("customer lookup", partial(do_once, CustomerLookupBuild(database, region, erased).build))
+
+
+def _add_clean_up(service: Service, database: Database, letters: DeadLetterQueue, clock: Clock) -> None:
+    """What deletes rows whose time is over."""
+    now = clock.now
+    service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
+    service.add_job("left over", partial(repeat_every, EXPIRY_SECONDS, lambda: delete_left_over(database, now())))
     service.add_job(
         "old consent requests",
-        partial(repeat_every, EXPIRY_SECONDS, lambda: request_store.delete_expired(database, clock.now())),
+        partial(repeat_every, EXPIRY_SECONDS, lambda: request_store.delete_old_requests(database, now())),
     )
-    service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
-    service.add_job("left over", partial(repeat_every, EXPIRY_SECONDS, lambda: delete_left_over(database, clock.now())))
-    return service
 
 
 def _add_opt_out_topic(

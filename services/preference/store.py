@@ -66,10 +66,10 @@ class PreferenceHistoryItem(msgspec.Struct, frozen=True):
     actor: str | None
     event_source: str | None
     event_id: str | None
-    network: str | None
-    agent: str | None
     field: str
     value: Any
+    network: str | None = None
+    agent: str | None = None
 
 
 async def get_states(tx: Tx, customers: Sequence[str], region: str | None) -> dict[str, PreferenceState]:

@@ -94,7 +94,9 @@ async def _plant_customers(product: Live) -> None:
                 consent=[
                     {
                         **consent,
-                        **{"wording": "zqwording", "source": "zqconsent", "basis": "consent"},
+                        "wording": "zqwording",
+                        "source": "zqconsent",
+                        "basis": "consent",
                         "evidence": {"form": "https://shop.example/zqevidence"},
                     }
                 ],

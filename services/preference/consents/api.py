@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import StringConstraints
 from typing_extensions import TypedDict
@@ -147,7 +147,7 @@ class PublicKeyFields(TypedDict):
 
 
 class ConsentAsk(Document):
-    """Ask a customer to confirm a consent. `wording`: the key of a kept text, or a label; `source`: where they asked."""
+    """Ask a customer to confirm a consent. `wording`: the key of a kept text, or a label; `source`: where it began."""
 
     channel: ChannelField
     topic: Key

@@ -1,4 +1,6 @@
-"""Renders the page by which a customer confirms a consent. Pure. It loads nothing: style is inline, allowed by its hash."""
+"""Renders the page by which a customer confirms a consent. Pure. It loads nothing; the style is inline, allowed by its
+hash.
+"""
 
 import base64
 import hashlib

@@ -1,7 +1,7 @@
 """The public page behind the link in the message that asks to confirm a consent.
 
-A GET changes nothing, since mail scanners follow links; the button sends a POST, of whose body nothing is read. A forged
-link gets the same status, headers and kind of page as a genuine one.
+A GET changes nothing, since mail scanners follow links; the button sends a POST, of whose body nothing is read. A
+forged link gets the same status, headers and kind of page as a genuine one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def confirm_routes(database: Database, requests: ConsentRequests, key: bytes) ->
         link = verify_token(key, token, "c")
         if link is None:
             return _to_page(confirm_page.unknown_page())
-        return await answer(await requests.look_up(link), f"/c/{token}")
+        return await answer(await requests.find_asked(link), f"/c/{token}")
 
     @router.post("/c/{token}", summary="Confirm a consent, once", **page_answers([200]))
     async def confirm_consent(token: str, request: Request) -> HTMLResponse:

@@ -126,7 +126,7 @@ class ConsentRequests:
         await self._publish_soon([request])
         return request, True
 
-    async def look_up(self, link: LinkToken) -> Confirmation:
+    async def find_asked(self, link: LinkToken) -> Confirmation:
         """What a link would confirm. Changes nothing."""
         async with self._database.read() as tx:
             request = await request_store.get_request(tx, link.consent_request or "", link.customer)

@@ -7,8 +7,8 @@ from services.preference.consents.consent_terms import INQUIRY_DAYS, PURCHASE_DA
 
 
 class ConsentSettings(Section):
-    """Days after which a consent on one of these grounds ends, where it does not say so itself: implied by a purchase or
-    by an inquiry (CASL lets them last two years and six months at most), and the soft opt-in.
+    """Days after which a consent on one of these grounds ends, where it does not say so itself: implied by a purchase
+    or by an inquiry (CASL lets them last two years and six months at most), and the soft opt-in.
     """
 
     purchase_days: int = Field(default=PURCHASE_DAYS, ge=1, le=PURCHASE_DAYS)

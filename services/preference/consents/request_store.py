@@ -121,7 +121,7 @@ async def mark_confirmed(tx: Tx, id: str, at: Instant) -> None:
     await tx.execute("UPDATE consent_request SET confirmed = :at WHERE id = :id", at=at, id=id)
 
 
-async def delete_expired(database: Database, now: Instant) -> None:
+async def delete_old_requests(database: Database, now: Instant) -> None:
     """Delete requests whose time has been over for KEPT_FOR, confirmed or not, in transactions of bounded size."""
     while True:
         async with database.write() as tx:

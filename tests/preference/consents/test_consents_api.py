@@ -196,9 +196,9 @@ async def test_a_link_works_for_its_customer_its_kind_and_seven_days(at_work: Ru
     at_work.clock.advance(7 * DAY)
     assert await press(at_work, path_of(request)) == "This link is too old"
     assert await consents(at_work) == []
-    await request_store.delete_expired(at_work.database, at_work.clock.now())
+    await request_store.delete_old_requests(at_work.database, at_work.clock.now())
     assert (await at_work.http.get(f"{C}/consents")).json()["requests"][0]["state"] == "expired"
-    await request_store.delete_expired(at_work.database, at_work.clock.now() + request_store.KEPT_FOR + 1)
+    await request_store.delete_old_requests(at_work.database, at_work.clock.now() + request_store.KEPT_FOR + 1)
     assert (await at_work.http.get(f"{C}/consents")).json()["requests"] == []
     assert await press(at_work, path_of(request)) == "This link does not work"
 
