@@ -151,7 +151,9 @@ def _add_carry_overs(
     service.add_job("customer lookup", partial(do_once, CustomerLookupBuild(database, region, erased).build))
 
 
-def _add_clean_up(service: Service, database: Database, letters: DeadLetterQueue, clock: Clock) -> None:
+def _add_clean_up(
+    service: Service, database: Database, letters: DeadLetterQueue[PreferenceBatch], clock: Clock
+) -> None:
     """What deletes rows whose time is over."""
     now = clock.now
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))

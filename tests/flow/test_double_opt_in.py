@@ -20,7 +20,7 @@ from tests.support.live_product import Live, live
 
 pytestmark = pytest.mark.wired
 
-TOPICS = [
+TOPICS: list[dict[str, Any]] = [
     {"key": "news", "name": "News", "double_opt_in": ["email"]},
     {"key": "account", "name": "Your account", "required": True},
 ]
@@ -62,7 +62,7 @@ async def link(product: Live) -> str:
     """The path of the link in the only message that asks to confirm."""
     (message,) = await confirmations(product)
     (url,) = set(LINK.findall(json.dumps(message["content"])))
-    return urlsplit(url).path
+    return str(urlsplit(url).path)
 
 
 async def visit(product: Live, method: str, path: str) -> httpx.Response:

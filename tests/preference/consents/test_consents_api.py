@@ -139,8 +139,8 @@ async def test_a_grant_is_refused_with_what_it_lacks(at_work: Running) -> None:
         assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
     refusal = {"channel": "email", "topic": "news", "status": "withdrawn", "at": "2026-03-01T12:00:00Z"}
     assert (await at_work.http.patch(C, json={"consent": [refusal]})).status_code == 200
-    for changes in ({"topic": "news", "imported": True}, {"topic": "news", "requested": "2026-02-28T12:00:00Z"}):
-        assert (await at_work.http.patch(C, json={"consent": [GRANTED | changes]})).status_code == 200
+    for exempt in ({"topic": "news", "imported": True}, {"topic": "news", "requested": "2026-02-28T12:00:00Z"}):
+        assert (await at_work.http.patch(C, json={"consent": [GRANTED | exempt]})).status_code == 200
 
 
 async def test_a_grant_from_before_the_setting_stays_and_one_by_event_does_not_count(at_work: Running) -> None:
