@@ -2,6 +2,7 @@
 
 import base64
 import json
+import string
 from typing import Any
 
 import pytest
@@ -80,3 +81,20 @@ def test_anybody_can_verify_it_as_the_documentation_says() -> None:
     signed = json.dumps(document["content"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     key = Ed25519PublicKey.from_public_bytes(base64.b64decode(document["signature"]["key"]))
     key.verify(base64.b64decode(document["signature"]["value"]), signed)
+
+
+@pytest.mark.parametrize("name", ["key", "value"])
+def test_a_signature_has_one_spelling_in_base64(name: str) -> None:
+    """The last letter of base64 has bits that no byte takes, and decoders pass over them."""
+    document = json.loads(SIGNER.sign(CONTENT))
+    text = document["signature"][name]
+    place = len(text.rstrip("=")) - 1
+    spellings = [text[:place] + letter + text[place + 1 :] for letter in string.ascii_letters + string.digits + "+/"]
+    same = [each for each in spellings if base64.b64decode(each) == base64.b64decode(text) and each != text]
+    assert same
+    for spelling in spellings:
+        document["signature"][name] = spelling
+        written = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        if spelling != text:
+            with pytest.raises(NotGenuine):
+                verify_document(written)

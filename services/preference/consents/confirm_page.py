@@ -20,6 +20,7 @@ h1 { font-size: 1.6rem; line-height: 1.25; font-weight: 620; margin: 0 0 12px; o
 p { margin: 0 0 16px; }
 blockquote { margin: 0 0 20px; padding: 14px 18px; border: 1px solid var(--line); border-radius: 12px;
   background: var(--surface); white-space: pre-line; overflow-wrap: anywhere; }
+a { color: var(--brand); }
 button { font: inherit; font-weight: 550; min-height: 44px; padding: 8px 20px; border: 0; border-radius: 8px;
   background: var(--button); color: #fff; cursor: pointer; }
 :focus-visible { outline: 3px solid var(--brand); outline-offset: 3px; }
@@ -39,6 +40,7 @@ _TEMPLATE = """<!doctype html>
 <h1>{{ title }}</h1>
 {% for line in lines %}<p>{{ line }}</p>
 {% endfor %}{% if words %}<blockquote{% if locale %} lang="{{ locale }}" dir="auto"{% endif %}>{{ words }}</blockquote>
+{% endif %}{% if preferences %}<p><a href="{{ preferences }}">Your preferences</a></p>
 {% endif %}{% if action %}<form method="post" action="{{ action }}">
 <button type="submit">Confirm</button>
 </form>
@@ -63,14 +65,19 @@ CONFIRM_HEADERS: Final = {
 
 def ask_page(subject: str, action: str, words: str | None, locale: str | None) -> str:
     """The page with one button. `words`: the text that the customer has agreed to, where it is kept."""
-    lines = ["Press the button and you will get what you asked for. You can stop it at any time."]
+    lines = [
+        "Somebody has asked for this for your address. If it was you, press the button. If not, do nothing: then "
+        "nothing is sent."
+    ]
     if words:
-        lines.append("You have agreed to this:")
+        lines.append("These were the words:")
     return _render(f"Confirm {subject}?", lines, action, words, locale)
 
 
-def confirmed_page(subject: str, stopped: bool) -> str:
-    """The page after the button was pressed. `stopped`: an opt-out of the customer forbids it all the same."""
+def confirmed_page(subject: str, stopped: bool, preferences: str) -> str:
+    """The page after the button was pressed. `stopped`: an opt-out of the customer forbids it all the same.
+    `preferences`: the address of the customer's own page.
+    """
     lines = [f"We have recorded that you want {subject}."]
     if stopped:
         lines.append(
@@ -79,7 +86,7 @@ def confirmed_page(subject: str, stopped: bool) -> str:
         )
     else:
         lines.append("You can stop it at any time, by the link in every message.")
-    return _render("Thank you", lines)
+    return _render("Thank you", lines, preferences=preferences)
 
 
 def already_page(subject: str) -> str:
@@ -103,6 +110,12 @@ def unknown_page() -> str:
 
 
 def _render(
-    title: str, lines: Sequence[str], action: str = "", words: str | None = None, locale: str | None = None
+    title: str,
+    lines: Sequence[str],
+    action: str = "",
+    words: str | None = None,
+    locale: str | None = None,
+    preferences: str = "",
 ) -> str:
-    return _PAGE.render(title=title, style=_STYLE, lines=lines, action=action, words=words, locale=locale)
+    shown = {"action": action, "words": words, "locale": locale, "preferences": preferences}
+    return _PAGE.render(title=title, style=_STYLE, lines=lines, **shown)

@@ -11,7 +11,7 @@ from typing import assert_never
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from schemas.link_tokens import verify_token
+from schemas.link_tokens import LinkToken, sign_token, verify_token
 from schemas.service_api import PolicyTopics
 from schemas.words import channel_words
 from services.kit.db.database import Database
@@ -48,12 +48,15 @@ def confirm_routes(database: Database, requests: ConsentRequests, key: bytes) ->
         async with database.read() as tx:
             topics = await store.get_topics(tx)
             kept = (await find_wordings(tx, [wording])).get(wording or "")
-        return _to_page(_page_of(found, topics, kept, action))
+        preferences = "" if found.request is None else f"/p/{sign_token(key, LinkToken('p', found.request.customer))}"
+        return _to_page(_page_of(found, topics, kept, action, preferences))
 
     return router
 
 
-def _page_of(found: Confirmation, topics: PolicyTopics | None, kept: KeptWording | None, action: str) -> str:
+def _page_of(
+    found: Confirmation, topics: PolicyTopics | None, kept: KeptWording | None, action: str, preferences: str
+) -> str:
     if found.request is None:
         return confirm_page.unknown_page()
     subject = _subject(found.request, topics)
@@ -62,7 +65,7 @@ def _page_of(found: Confirmation, topics: PolicyTopics | None, kept: KeptWording
             words, locale = (None, None) if kept is None else (kept.text, kept.locale)
             return confirm_page.ask_page(subject, action, words, locale)
         case ConfirmationOutcome.CONFIRMED:
-            return confirm_page.confirmed_page(subject, found.stopped)
+            return confirm_page.confirmed_page(subject, found.stopped, preferences)
         case ConfirmationOutcome.ALREADY:
             return confirm_page.already_page(subject)
         case ConfirmationOutcome.EXPIRED:

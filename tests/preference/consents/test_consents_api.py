@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.event import decode_event
-from schemas.link_tokens import LinkToken, create_link_builder, derive_token_key, sign_token
+from schemas.link_tokens import LinkToken, create_link_builder, derive_token_key, sign_token, verify_token
 from schemas.own_events import CONSENT_REQUESTED, check_event
 from schemas.times import DAY, HOUR
 from schemas.topics import EVENTS
@@ -176,6 +176,8 @@ async def test_asking_again_lifts_the_opt_out_from_just_that_and_says_what_still
     await at_work.http.post(f"{C}/optout", json={"class": "marketing"})
     page = await at_work.http.post(path_of(await ask(at_work)), headers={"Authorization": ""})
     assert "we send nothing until you allow it again" in page.text
+    preferences = page.text.partition('href="/p/')[2].partition('"')[0]
+    assert verify_token(derive_token_key(ADDRESS_KEY), preferences, "p") == LinkToken("p", "c-1")
     assert (await at_work.http.get(C)).json()["opt_outs"] == [{"class": "marketing"}]
 
 
