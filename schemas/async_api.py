@@ -34,6 +34,7 @@ _OWN_EVENTS: Final[Mapping[str, str]] = {
     "tactful.situation.closed": "A situation of the customer has ended.",
     "tactful.contact.reported": "Another tool has contacted the customer.",
     "tactful.feedback.given": "The customer has given feedback.",
+    "tactful.consent.requested": "Tactful asks a customer to confirm a consent; it publishes this itself.",
 }
 
 

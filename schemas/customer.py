@@ -1,10 +1,11 @@
 """The customer document of the preference service, and its parts, which events and API calls change one by one."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from schemas.campaign import Locale
+from schemas.consent_evidence import ConsentEvidenceFields
 from schemas.countries import parse_country
 from schemas.documents import FieldError
 from schemas.fields import (
@@ -38,12 +39,13 @@ class AddressEntry(Document):
     verified: bool = False
 
 
-CONSENT_PROOF: Final = ("source", "wording")
-"""What a grant of consent must have: where it was given, and on which words."""
-
-
 class ConsentRecord(Document):
-    """A recorded basis for marketing, or its refusal, with its proof. Topic `*` covers all topics."""
+    """A recorded basis for marketing, or its refusal, with its proof. Topic `*` covers all topics.
+
+    `wording`: the key of a kept text (`sha256:...`), or a label. `occasion`: what implied consent rests on.
+    `requested`: when the customer asked, where a confirmation followed (double opt-in); `at` is then the instant of the
+    `confirmation`. `imported`: it was given elsewhere, and is told by whoever brought it.
+    """
 
     channel: ChannelField
     topic: Annotated[str, StringConstraints(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,62})$")]
@@ -53,6 +55,11 @@ class ConsentRecord(Document):
     wording: Text | None = None
     basis: Text | None = None
     expires: InstantField | None = None
+    evidence: ConsentEvidenceFields | None = None
+    imported: bool = False
+    requested: InstantField | None = None
+    confirmation: ConsentEvidenceFields | None = None
+    occasion: Literal["purchase", "inquiry"] | None = None
 
 
 def _require_true(value: Any) -> Any:

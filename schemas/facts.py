@@ -29,8 +29,22 @@ class Address(msgspec.Struct, frozen=True, array_like=True):
         return self.address if self.canonical is None else self.canonical
 
 
+class ConsentEvidence(msgspec.Struct, frozen=True, array_like=True):
+    """What shows that a person gave a consent: the form's address, the class of the network, the kind of browser.
+
+    Never an IP address or a whole user agent: see schemas/consent_evidence.py.
+    """
+
+    form: str | None = None
+    network: str | None = None
+    agent: str | None = None
+
+
 class Consent(msgspec.Struct, frozen=True, array_like=True):
-    """A recorded consent to marketing on a channel (`status` granted), or its refusal. Topic `*` covers all topics."""
+    """A recorded consent to marketing on a channel (`status` granted), or its refusal. Topic `*` covers all topics.
+
+    `evidence` and what follows are its proof, and no rule reads them: see schemas/customer.py.
+    """
 
     channel: str
     topic: str
@@ -40,6 +54,11 @@ class Consent(msgspec.Struct, frozen=True, array_like=True):
     source: str | None = None
     wording: str | None = None
     basis: str | None = None
+    evidence: ConsentEvidence | None = None
+    imported: bool = False
+    requested: Instant | None = None
+    confirmation: ConsentEvidence | None = None
+    occasion: str | None = None
 
 
 class OptOut(msgspec.Struct, frozen=True, array_like=True):

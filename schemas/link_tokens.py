@@ -1,16 +1,16 @@
 """Signed tokens for the unsubscribe and preference links in messages; such a link works without signing in.
 
 The orchestrator puts the links into messages, the preference service serves them. A token cannot be forged without the
-key and does not expire: an unsubscribe link in an old message must still work. The signing key is derived from the
-deployment's address key, so all processes share it.
+key and does not expire: an unsubscribe link in an old message must still work. What a token of kind `c` confirms does
+expire, with the request that it names. The signing key is derived from the deployment's address key, so all processes
+share it.
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -18,16 +18,30 @@ KEY_LABEL = b"tactful preference links v1"
 _MAC_SIZE = 16
 _MAX_TOKEN_LENGTH = 1024
 
-LinkBuilder = Callable[[str, str | None, str], dict[str, str]]
-"""(customer, topic, class) -> {"unsubscribe": url, "preferences": url}."""
+LinkKind = Literal["u", "p", "c"]
+
+
+class LinkBuilder(Protocol):
+    """Makes the links of a message by name: `unsubscribe`, `preferences`, and `confirm_consent` for a request."""
+
+    def __call__(
+        self, customer: str, topic: str | None, cls: str, consent_request: str | None = None
+    ) -> dict[str, str]: ...
 
 
 class LinkToken(msgspec.Struct, frozen=True, array_like=True):
-    """The content of a link. Kind `u` unsubscribes from `topic` (None: from marketing); `p` shows the preferences."""
+    """The content of a link. Kind `u` unsubscribes from `topic` (None: from marketing); `p` shows the preferences; `c`
+    confirms a consent, and has the id of its request in the place of a topic, so that tokens have one form for ever.
+    """
 
-    kind: Literal["u", "p"]
+    kind: LinkKind
     customer: str
     topic: str | None = None
+
+    @property
+    def consent_request(self) -> str | None:
+        """The id of the request that a link of kind `c` confirms."""
+        return self.topic if self.kind == "c" else None
 
 
 _DECODER = msgspec.msgpack.Decoder(LinkToken)
@@ -45,7 +59,7 @@ def sign_token(key: bytes, token: LinkToken) -> str:
     return base64.urlsafe_b64encode(mac + payload).rstrip(b"=").decode()
 
 
-def verify_token(key: bytes, text: str, kind: Literal["u", "p"]) -> LinkToken | None:
+def verify_token(key: bytes, text: str, kind: LinkKind) -> LinkToken | None:
     """The token of a URL, or None for a text that this key did not sign for this kind of link."""
     if len(text) > _MAX_TOKEN_LENGTH:
         return None
@@ -71,10 +85,13 @@ def create_link_builder(secret: str, base_url: str) -> LinkBuilder:
     """
     key, base = derive_token_key(secret), base_url.rstrip("/")
 
-    def links(customer: str, topic: str | None, cls: str) -> dict[str, str]:
-        return {
+    def links(customer: str, topic: str | None, cls: str, consent_request: str | None = None) -> dict[str, str]:
+        made = {
             "unsubscribe": f"{base}/u/{sign_token(key, LinkToken('u', customer, topic))}",
             "preferences": f"{base}/p/{sign_token(key, LinkToken('p', customer))}",
         }
+        if consent_request is not None:
+            made["confirm_consent"] = f"{base}/c/{sign_token(key, LinkToken('c', customer, consent_request))}"
+        return made
 
     return links

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.consent_evidence import find_unproven
 from schemas.contact_channels import CONTACT_CHANNELS, find_contact_channel
-from schemas.customer import CONSENT_PROOF, Customer
+from schemas.customer import Customer
 from schemas.documents import MAX_PROBLEMS, DocumentError, did_you_mean, may_hold_bad_texts, validate_document
 from schemas.event import (
     EARLIEST_TIME,
@@ -38,6 +39,8 @@ SITUATION_OPENED: Final = "tactful.situation.opened"
 SITUATION_CLOSED: Final = "tactful.situation.closed"
 CONTACT_REPORTED: Final = "tactful.contact.reported"
 FEEDBACK_GIVEN: Final = "tactful.feedback.given"
+CONSENT_REQUESTED: Final = "tactful.consent.requested"
+"""Put into the log by the preference service: a campaign of the company answers it with a message to confirm by."""
 RESERVED_PREFIX: Final = "tactful."
 OUTGOING_PREFIX: Final = "tactful.message."
 """What Tactful itself publishes; such an event may come back to it, and then only triggers campaigns."""
@@ -56,10 +59,12 @@ OWN_EVENT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     SITUATION_CLOSED: ("kind", "ref"),
     CONTACT_REPORTED: ("channel", "class", "intent", "topic", "campaign", "at"),
     FEEDBACK_GIVEN: ("score", "scale", "text", "about"),
+    CONSENT_REQUESTED: ("request", "channel", "topic", "expires"),
 }
 """The types, each with the fields of its `data`."""
 MAX_COMPARED: Final = 200
 """How many unknown fields of an event are compared with the fields by letters. One with more may hide a refusal."""
+MAX_REQUEST_TEXT: Final = 100
 MAX_TIME_AHEAD: Final = 30 * DAY
 """How long after the event a reported contact may lie."""
 
@@ -272,15 +277,14 @@ class _Check:
         """Remove grants of consent without their proof, as a PUT refuses them. They are no refusal. `places` is where
         the entries that are left stood.
         """
-        missing = [_missing_proof(entry) for entry in self.data["consent"]]
-        if not any(missing):
+        found = [find_unproven(entry) for entry in self.data["consent"]]
+        if not any(found):
             return
-        for place, names in zip(places, missing, strict=True):
-            for name in names:
-                detail = f"consent needs proof, where it was given and on which words: `{name}` is missing"
-                self.problems.append((f"/data/consent/{place}/{name}", "missing", detail))
-        kept = [each for each, names in zip(self.data["consent"], missing, strict=True) if not names]
-        places[:] = [place for place, names in zip(places, missing, strict=True) if not names]
+        for place, problems in zip(places, found, strict=True):
+            for name, code, detail in problems:
+                self.problems.append((f"/data/consent/{place}/{name}", code, detail))
+        kept = [each for each, problems in zip(self.data["consent"], found, strict=True) if not problems]
+        places[:] = [place for place, problems in zip(places, found, strict=True) if not problems]
         if kept:
             self._keep_entries("consent", kept)
         else:
@@ -400,6 +404,15 @@ def _check_feedback(check: _Check, _: Collection[str]) -> None:
         check.problems.append(("/data/text", "wrong_type", "must be text"))
 
 
+def _check_requested(check: _Check, _: Collection[str]) -> None:
+    check.drop_misspelled()
+    for name in ("request", "channel", "topic", "expires"):
+        value = check.data.get(name)
+        if not (isinstance(value, str) and 0 < len(value) <= MAX_REQUEST_TEXT):
+            check.drop_all()
+            check.drop(name, "bad_text", f"must be text of at most {MAX_REQUEST_TEXT} characters")
+
+
 def _check_erased(check: _Check, _: Collection[str]) -> None:
     """Nothing in it can be wrong: what cannot be kept has been dropped, and is not worth a word."""
     check.problems.clear()
@@ -413,6 +426,7 @@ _CHECKERS: Final[Mapping[str, Callable[[_Check, Collection[str]], None]]] = {
     SITUATION_CLOSED: _check_situation,
     CONTACT_REPORTED: _check_reported,
     FEEDBACK_GIVEN: _check_feedback,
+    CONSENT_REQUESTED: _check_requested,
 }
 
 
@@ -422,13 +436,6 @@ def _first_problems(problems: Sequence[EventProblem]) -> tuple[EventProblem, ...
         return tuple(problems)
     left_out = len(problems) - MAX_PROBLEMS
     return (*problems[:MAX_PROBLEMS], ("/data", "more_problems", f"{left_out} more problems are not listed"))
-
-
-def _missing_proof(consent: Any) -> list[str]:
-    """What a grant lacks; nothing for any other entry."""
-    if not isinstance(consent, dict) or consent.get("status") != "granted":
-        return []
-    return [name for name in CONSENT_PROOF if consent.get(name) is None]
 
 
 def _is_text(value: Any) -> bool:

@@ -7,6 +7,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from schemas.documents import FieldError
 from schemas.fields import (
+    ChannelField,
     Condition,
     Document,
     Duration,
@@ -31,11 +32,15 @@ Days = Annotated[tuple[Day, ...], as_tuple, Field(min_length=1), distinct]
 
 
 class Topic(Document):
-    """A category of messages that opt-outs and consents name; a required one cannot be switched off."""
+    """A category of messages that opt-outs and consents name; a required one cannot be switched off.
+
+    `double_opt_in`: the channels on which a consent to it counts once the customer has confirmed it.
+    """
 
     key: Key
     name: Text
     required: bool = False
+    double_opt_in: Annotated[tuple[ChannelField, ...], as_tuple, distinct] = ()
 
 
 class SituationTrigger(Document):

@@ -102,11 +102,15 @@ class FoundCustomers(msgspec.Struct, frozen=True):
 
 
 class PolicyTopic(msgspec.Struct, frozen=True):
-    """A topic of the active policy. A required one cannot be switched off, except with its whole channel."""
+    """A topic of the active policy. A required one cannot be switched off, except with its whole channel.
+
+    `double_opt_in`: the channels on which a consent to it must be confirmed.
+    """
 
     key: str
     name: str
     required: bool = False
+    double_opt_in: tuple[str, ...] = ()
 
 
 class PolicyTopics(msgspec.Struct, frozen=True):

@@ -77,8 +77,16 @@ class ApiClient:
             if after is None:
                 return
 
+    def get_bytes(self, path: str) -> bytes:
+        """GET, and return the body as it is."""
+        return self._send("GET", path).content
+
     def request(self, method: str, path: str, **request: Any) -> Any:
         """Send any request, and return its JSON, or None if the response has no body."""
+        response = self._send(method, path, **request)
+        return response.json() if response.content else None
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             response = self._client.request(method, path, **request)
         except httpx.TimeoutException:
@@ -94,7 +102,7 @@ class ApiClient:
             if refusal.message.startswith(NOTHING_HERE):
                 refusal.hint = self._nothing_here
             raise refusal
-        return response.json() if response.content else None
+        return response
 
 
 def service_tls(settings: DeploymentSettings) -> ssl.SSLContext:

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from schemas.campaign import Campaign
 from schemas.finding import Finding
+from schemas.link_tokens import LinkBuilder
 from schemas.message import Message
 from schemas.times import Instant
 from services.erasure.erased_customers import ErasedCustomers
@@ -43,7 +44,7 @@ from services.orchestrator.delivery.receipts import api as receipts_api
 from services.orchestrator.delivery.receipts import replies_api
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
-from services.orchestrator.delivery.rendering import LinkBuilder, explanation_renderer
+from services.orchestrator.delivery.rendering import explanation_renderer
 from services.orchestrator.erasure import api as erasure_api
 from services.orchestrator.explain import api as explain_api
 from services.orchestrator.explain import timeline_api

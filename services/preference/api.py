@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NotRequired
 
-import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict
@@ -32,7 +31,6 @@ from schemas.service_api import (
     PreferenceHistoryRequest,
     PreferenceRequest,
 )
-from schemas.times import format_instant
 from services.erasure.progress import read_progress
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.db.database import Database
@@ -45,6 +43,8 @@ from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decod
 from services.kit.http.request_body import document, document_body, plain_body
 from services.preference import store
 from services.preference.as_of import rebuild_known_states, rebuild_state
+from services.preference.consents.change_origin import origin_of
+from services.preference.consents.consent_report import change_document
 from services.preference.customer_lookup import address_values, name_to_find
 from services.preference.customer_lookup_build import SETTLED_NAME, settled_form
 from services.preference.document_form import to_opt_out
@@ -68,7 +68,9 @@ class PreferencesAnswer(TypedDict):
 
 
 class PreferenceChangeFields(TypedDict):
-    """One change of one field: when it took effect, when it was recorded, and who made it."""
+    """One change of one field: when it took effect, when it was recorded, who made it, and from which network and with
+    which program where it came by HTTP.
+    """
 
     version: int
     at: TimeText
@@ -77,6 +79,8 @@ class PreferenceChangeFields(TypedDict):
     actor: str | None
     event_source: str | None
     event_id: str | None
+    network: str | None
+    agent: str | None
     field: str
     value: AnyValue
 
@@ -135,7 +139,9 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
     ) -> Response:
         fields = _document_fields(customer, body)
         if_match = parse_if_match(request.headers.get("if-match"))
-        result = await editor.edit(customer, fields, whole=whole, if_match=if_match, actor=principal.name)
+        result = await editor.edit(
+            customer, fields, whole=whole, if_match=if_match, actor=principal.name, origin=origin_of(request)
+        )
         return _edit_response(result, fields, is_allowed(principal.role, READ))
 
     @router.post(
@@ -145,10 +151,11 @@ def preference_routes(database: Database, editor: PreferenceEditor, region: str 
     )
     async def post_opt_out(
         customer: CustomerId,
+        request: Request,
         principal: Principal = requires("preferences:write"),
         entry: OptOutEntry = document_body(OptOutEntry, examples={"no advertising": {"class": "marketing"}}),
     ) -> Response:
-        enforcement = await editor.opt_out(customer, to_opt_out(entry), actor=principal.name)
+        enforcement = await editor.opt_out(customer, to_opt_out(entry), actor=principal.name, origin=origin_of(request))
         return JSONResponse(enforcement.to_response(), 200 if enforcement.enforced else 202)
 
     _add_history_route(router, database)
@@ -171,7 +178,7 @@ def _add_history_route(router: APIRouter, database: Database) -> None:
         async with database.read() as tx:
             items = await store.list_history(tx, customer, before, limit + 1)
         next_cursor = encode_cursor(items[limit - 1].seq) if len(items) > limit else None
-        return to_page([_history_document(item) for item in items[:limit]], next_cursor)
+        return to_page([change_document(item) for item in items[:limit]], next_cursor)
 
 
 def internal_routes(
@@ -289,9 +296,3 @@ def _edit_response(result: EditResult, sent: Mapping[str, Any], may_read: bool) 
     document = state_document(result.after)
     shown = {name: value for name, value in document.items() if name == "customer" or name in sent}
     return JSONResponse({**shown, **enforced}, status, {"ETag": f'"{result.after.version}"'})
-
-
-def _history_document(item: store.PreferenceHistoryItem) -> dict[str, Any]:
-    document = msgspec.structs.asdict(item)
-    del document["seq"]
-    return document | {"at": format_instant(item.at), "recorded": format_instant(item.recorded)}

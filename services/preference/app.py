@@ -5,9 +5,12 @@ import secrets
 from functools import partial
 from typing import Protocol
 
+from fastapi import APIRouter
+
 from schemas.link_tokens import derive_token_key
 from schemas.topics import DEAD_LETTERS, EVENTS, OPT_OUTS, OUT_TOPICS
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
+from services.erasure.erased_customers import ErasedCustomers
 from services.erasure.eraser import Eraser
 from services.kit.bus.consume_loop import LONGEST_PACE, ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
@@ -31,10 +34,16 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import do_once, repeat_every, run_periodic_checks
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
+from services.kit.signed_json import DocumentSigner
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.link_routes import centre_routes
+from services.preference.consents import request_store
+from services.preference.consents.api import consent_routes, wording_routes
+from services.preference.consents.confirm_routes import confirm_routes
+from services.preference.consents.consent_report import EXPORT_KEY_PURPOSE
+from services.preference.consents.consent_requests import ConsentRequests
 from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceBatch, PreferenceEventHandler
 from services.preference.customer_lookup_build import CustomerLookupBuild
 from services.preference.editor import PreferenceEditor
@@ -77,12 +86,14 @@ def build(
     eraser = Eraser(database, ERASE_STEPS)
     customer_eraser = CustomerEraser(address_key.encode(), region, eraser.wake.notify)
     erased = customer_eraser.erased
-    editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased)
+    terms = settings.consent.terms
+    editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased, terms)
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
     changes = RecentChanges(database, WATCHED_TABLES)
     facts = PreferenceFacts(database, changes, wake_signal, region)
     signature = SenderSignature(settings.require("service_key"))
-    handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser)
+    handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser, terms)
+    requests = ConsentRequests(database, bus, events, clock, signature, metrics, region, erased)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
     app = build_app(
         title="Tactful: preference",
@@ -94,6 +105,7 @@ def build(
             internal_routes(database, facts, wake_signal, region),
             dead_letter_routes("preference", letters),
             centre_routes(database, editor, clock, derive_token_key(address_key), region),
+            *_consent_routers(database, requests, clock, address_key, region),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
@@ -105,7 +117,7 @@ def build(
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = PreferenceService(app, health, bus, topics, idempotency)
     _add_opt_out_topic(service, database, bus, settings.kafka.optouts_topic, TopicMetrics(registry, OUT_TOPICS))
-    service.add_job("opt-outs fill", partial(do_once, OptOutTopicFill(database, clock, region, erased).fill))
+    _add_carry_overs(service, database, clock, region, erased)
     service.facts = facts
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
     service.before_jobs(changes.check_triggers)
@@ -113,12 +125,43 @@ def build(
     service.add_consume_loop(
         CONSUMER_GROUP, _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
     )
+    service.add_job("erasure", eraser.run_until_stopped)
+    service.add_job("consent requests", requests.run_until_stopped)
+    _add_clean_up(service, database, letters, clock)
+    return service
+
+
+def _consent_routers(
+    database: Database, requests: ConsentRequests, clock: Clock, address_key: str, region: str | None
+) -> list[APIRouter]:
+    signer = DocumentSigner(address_key.encode(), EXPORT_KEY_PURPOSE)
+    return [
+        consent_routes(database, requests, signer, clock, region),
+        wording_routes(database, signer, clock),
+        confirm_routes(database, requests, derive_token_key(address_key)),
+    ]
+
+
+def _add_carry_overs(
+    service: Service, database: Database, clock: Clock, region: str | None, erased: ErasedCustomers
+) -> None:
+    """What is done once after settings or versions have changed."""
+    service.add_job("opt-outs fill", partial(do_once, OptOutTopicFill(database, clock, region, erased).fill))
     service.add_job("addresses", partial(do_once, AddressCarryOver(database, region, erased).carry_over))
     service.add_job("customer lookup", partial(do_once, CustomerLookupBuild(database, region, erased).build))
-    service.add_job("erasure", eraser.run_until_stopped)
+
+
+def _add_clean_up(
+    service: Service, database: Database, letters: DeadLetterQueue[PreferenceBatch], clock: Clock
+) -> None:
+    """What deletes rows whose time is over."""
+    now = clock.now
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
-    service.add_job("left over", partial(repeat_every, EXPIRY_SECONDS, lambda: delete_left_over(database, clock.now())))
-    return service
+    service.add_job("left over", partial(repeat_every, EXPIRY_SECONDS, lambda: delete_left_over(database, now())))
+    service.add_job(
+        "old consent requests",
+        partial(repeat_every, EXPIRY_SECONDS, lambda: request_store.delete_old_requests(database, now())),
+    )
 
 
 def _add_opt_out_topic(

@@ -13,6 +13,7 @@ import msgspec
 from schemas.dead_letters import RecordEffect
 from schemas.event import Event, InvalidEvent, customers_of, decode_record, encode_event, peek_type
 from schemas.own_events import CUSTOMER_ERASED, check_event, customers_to_quarantine, may_be_refusal
+from schemas.service_api import PolicyTopics
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Record
@@ -23,6 +24,8 @@ from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock, Instant
 from services.kit.runtime.loop_share import LoopShare
 from services.preference import store
+from services.preference.consents.consent_terms import DEFAULT_TERMS, ConsentTerms
+from services.preference.consents.double_opt_in import hold_unconfirmed
 from services.preference.erasure_steps import CustomerEraser
 from services.preference.metrics import PreferenceMetrics
 from services.preference.opt_out_topic import keep_erasure
@@ -105,8 +108,10 @@ class PreferenceEventHandler:
         region: str | None,
         signature: SenderSignature,
         eraser: CustomerEraser,
+        terms: ConsentTerms = DEFAULT_TERMS,
     ) -> None:
-        """`region`: the organisation's country."""
+        """`region`: the organisation's country. `terms`: when consents end that have no end of their own."""
+        self._terms = terms
         self._signature = signature
         self._eraser = eraser
         self._erased = eraser.erased
@@ -135,7 +140,7 @@ class PreferenceEventHandler:
             checked = check_event(event)
             if checked.problems:
                 batch.reject(record, Unreadable(problems=[RecordProblem(*each) for each in checked.problems]))
-            change = to_change(event, checked)
+            change = to_change(event, checked, self._terms)
             if change is not None:
                 sender = self._signature.find_sender(record)
                 items.append(PreferenceEvent(event, change, _digest(event), sender, partial=bool(checked.problems)))
@@ -149,6 +154,7 @@ class PreferenceEventHandler:
         states = await self._lock_states(tx, [item.customer for item in prepared.items])
         changes = [item for item in prepared.items if isinstance(item, PreferenceEvent)]
         applied_digests = await store.find_applied_digests(tx, [item.key for item in changes])
+        topics = await store.get_topics(tx) if any(_grants(item.change) for item in changes) else None
         now, new_digests, edits = self._clock.now(), dict[store.EventKey, bytes](), list[store.StateUpdate]()
         for item in prepared.items:
             await self._loop_share.give_turn_if_due()
@@ -167,7 +173,8 @@ class PreferenceEventHandler:
                 # and what is applied twice with the same time changes nothing.
                 if not item.partial:
                     new_digests[item.key] = item.digest
-                edit = _merge_event(before, item.event, item.change, item.sender, now)
+                change = _without_unconfirmed(item.change, before, topics)
+                edit = _merge_event(before, item.event, change, item.sender, now)
                 action = "unchanged" if edit is None else "changed"
             prepared.actions[action] += 1
             if edit is not None:
@@ -210,13 +217,14 @@ class PreferenceEventHandler:
 
     async def _apply_what_fits(self, tx: Tx, record: Record, error: Overgrown, now: Instant) -> None:
         event = decode_record(record.headers, record.value, now)
-        change = to_change(event, check_event(event))
+        change = to_change(event, check_event(event), self._terms)
         if change is None:
             return
         fitting = without_excess(change, {each.pointer for each in error.errors})
         before = (await self._lock_states(tx, [event.subject])).get(event.subject)
         if before is None:
             return
+        fitting = _without_unconfirmed(fitting, before, await store.get_topics(tx))
         with contextlib.suppress(Overgrown):  # both are over their limits
             edit = _merge_event(before, event, fitting, self._signature.find_sender(record), now)
             await store.save_updates(tx, [] if edit is None else [edit])
@@ -244,6 +252,24 @@ class PreferenceEventHandler:
         ended = [edit for edit in edits if edit.after is not edit.before]
         await store.save_updates(tx, ended)
         self._metrics.count_quarantines("ended", len(ended))
+
+
+def _grants(change: PreferenceChange) -> bool:
+    return "consent" in change.replace or "consent" in change.add
+
+
+def _without_unconfirmed(
+    change: PreferenceChange, before: PreferenceState, topics: PolicyTopics | None
+) -> PreferenceChange:
+    """The change, in which new grants do not count that the policy wants confirmed."""
+    if topics is None or not _grants(change):
+        return change
+    known = before.preference.consent
+    return msgspec.structs.replace(
+        change,
+        replace=hold_unconfirmed(change.replace, known, topics),
+        add=hold_unconfirmed(change.add, known, topics),
+    )
 
 
 def _merge_event(

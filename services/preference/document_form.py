@@ -8,8 +8,17 @@ from typing import Any
 
 import msgspec
 
+from schemas.consent_evidence import ConsentEvidenceFields
 from schemas.customer import ConsentRecord, Customer, OptOutEntry
-from schemas.facts import Address, Consent, CustomerQuietHours, FrequencyLimit, OptOut, Preference
+from schemas.facts import (
+    Address,
+    Consent,
+    ConsentEvidence,
+    CustomerQuietHours,
+    FrequencyLimit,
+    OptOut,
+    Preference,
+)
 from schemas.times import Instant, format_instant
 
 FIELDS = (
@@ -46,7 +55,7 @@ def preference_document(preference: Preference) -> dict[str, Any]:
             {"channel": address.channel, "address": address.address, "verified": address.verified}
             for address in preference.addresses
         ],
-        "consent": [_consent_document(record) for record in preference.consent],
+        "consent": [consent_document(record) for record in preference.consent],
         "opt_outs": [opt_out_document(entry) for entry in preference.opt_outs],
         "paused_until": _format_instant(preference.paused_until),
         "channel_order": list(preference.channel_order),
@@ -105,13 +114,32 @@ def _to_consent(record: ConsentRecord) -> Consent:
         source=record.source,
         wording=record.wording,
         basis=record.basis,
+        evidence=to_evidence(record.evidence),
+        imported=record.imported,
+        requested=record.requested,
+        confirmation=to_evidence(record.confirmation),
+        occasion=record.occasion,
     )
 
 
-def _consent_document(record: Consent) -> dict[str, Any]:
+def to_evidence(fields: ConsentEvidenceFields | None) -> ConsentEvidence | None:
+    """The evidence of a consent in the form of facts."""
+    return None if fields is None else ConsentEvidence(fields.form, fields.network, fields.agent)
+
+
+def evidence_document(evidence: ConsentEvidence | None) -> dict[str, Any] | None:
+    """The evidence of a consent as JSON."""
+    return None if evidence is None else msgspec.structs.asdict(evidence)
+
+
+def consent_document(record: Consent) -> dict[str, Any]:
+    """One entry of `consent` as JSON, all fields present."""
     return msgspec.structs.asdict(record) | {
         "at": format_instant(record.at),
         "expires": _format_instant(record.expires),
+        "requested": _format_instant(record.requested),
+        "evidence": evidence_document(record.evidence),
+        "confirmation": evidence_document(record.confirmation),
     }
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.customer import CONSENT_PROOF
+from schemas.consent_evidence import find_unproven
 from schemas.documents import did_you_mean
-from schemas.facts import OptOut, Preference
+from schemas.facts import Consent, OptOut, Preference
 from schemas.link_tokens import LinkToken
 from schemas.service_api import AttemptScope, PolicyTopics
 from schemas.vocabulary import Class
@@ -24,10 +24,14 @@ from services.kit.db.database import Database
 from services.kit.errors import PreconditionFailed, Problem
 from services.kit.runtime.clock import Clock
 from services.preference import store
-from services.preference.document_form import FIELDS, preference_document
+from services.preference.consents.change_origin import UNKNOWN_ORIGIN, ChangeOrigin
+from services.preference.consents.consent_terms import DEFAULT_TERMS, ConsentTerms
+from services.preference.consents.double_opt_in import ALL_TOPICS, must_be_confirmed
+from services.preference.document_form import FIELDS, consent_document, preference_document
 from services.preference.metrics import PreferenceMetrics
 from services.preference.opt_out_scopes import customer_scope, edit_scopes, opt_out_scope
 from services.preference.preference_errors import (
+    ConfirmationNeeded,
     IncompleteDocument,
     MissingConsentProof,
     OptOutNotAllowed,
@@ -61,8 +65,10 @@ class PreferenceEditor:
         barrier: OptOutBarrier,
         region: str | None,
         erased: ErasedCustomers,
+        terms: ConsentTerms = DEFAULT_TERMS,
     ) -> None:
-        """`region`: the organisation's country."""
+        """`region`: the organisation's country. `terms`: when consents end that have no end of their own."""
+        self._terms = terms
         self._erased = erased
         self._database = database
         self._clock = clock
@@ -71,12 +77,19 @@ class PreferenceEditor:
         self._region = region
 
     async def edit(
-        self, customer: str, fields: Mapping[str, Any], *, whole: bool, if_match: ExpectedVersions, actor: str
+        self,
+        customer: str,
+        fields: Mapping[str, Any],
+        *,
+        whole: bool,
+        if_match: ExpectedVersions,
+        actor: str,
+        origin: ChangeOrigin = UNKNOWN_ORIGIN,
     ) -> EditResult:
-        """Set these document fields. `whole`: they are the whole document (PUT).
+        """Set these document fields. `whole`: they are the whole document (PUT). `origin`: where the request came from.
 
-        Raises DocumentError, UnknownTopic, MissingConsentProof, OptOutNotAllowed, IncompleteDocument,
-        PreconditionFailed, CustomerErased.
+        Raises DocumentError, UnknownTopic, MissingConsentProof, ConfirmationNeeded, OptOutNotAllowed,
+        IncompleteDocument, PreconditionFailed, CustomerErased.
         """
         start, now = time.monotonic(), self._clock.now()
 
@@ -87,11 +100,11 @@ class PreferenceEditor:
                 )
             if whole:
                 check_complete(state, fields)
-            after = apply_patch(state, fields, now)
+            after = apply_patch(state, fields, now, self._terms)
             check_additions(state.preference, after.preference, topics)
             return after
 
-        cause = store.ChangeCause("api", at=now, recorded=now, actor=actor)
+        cause = store.ChangeCause("api", at=now, recorded=now, actor=actor, **origin._asdict())
         before, after = await self._apply_change(customer, cause, change)
         scopes = edit_scopes(before.preference, after.preference, fields, now)
         self._metrics.changes("api", "opted_out" if scopes else "changed").inc()
@@ -99,7 +112,9 @@ class PreferenceEditor:
             return EditResult(before, after, None)
         return EditResult(before, after, await self._wait_until_enforced(customer, scopes, "api", start))
 
-    async def opt_out(self, customer: str, entry: OptOut, *, actor: str) -> Enforcement:
+    async def opt_out(
+        self, customer: str, entry: OptOut, *, actor: str, origin: ChangeOrigin = UNKNOWN_ORIGIN
+    ) -> Enforcement:
         """Add one opt-out; idempotent. Raises UnknownTopic, OptOutNotAllowed, CustomerErased."""
         start, now = time.monotonic(), self._clock.now()
 
@@ -108,11 +123,12 @@ class PreferenceEditor:
                 check_opt_out(entry, "", topics)
             return _add_opt_out(state, entry, now)
 
-        await self._apply_change(customer, store.ChangeCause("api", at=now, recorded=now, actor=actor), change)
+        cause = store.ChangeCause("api", at=now, recorded=now, actor=actor, **origin._asdict())
+        await self._apply_change(customer, cause, change)
         self._metrics.changes("api", "opted_out").inc()
         return await self._wait_until_enforced(customer, [opt_out_scope(customer, entry)], "api", start)
 
-    async def unsubscribe(self, token: LinkToken) -> tuple[Enforcement, OptOut]:
+    async def unsubscribe(self, token: LinkToken, origin: ChangeOrigin = UNKNOWN_ORIGIN) -> tuple[Enforcement, OptOut]:
         """Apply an unsubscribe link: opt out of its topic, or of marketing when that is required or not named.
 
         Of an erased customer nothing is kept, and what they ask is in force already.
@@ -128,7 +144,7 @@ class PreferenceEditor:
             applied_opt_out = OptOut(cls="marketing") if token.topic is None or required else OptOut(topic=token.topic)
             return _add_opt_out(state, applied_opt_out, now)
 
-        cause = store.ChangeCause("unsubscribe", at=now, recorded=now)
+        cause = store.ChangeCause("unsubscribe", at=now, recorded=now, **origin._asdict())
         try:
             await self._apply_change(token.customer, cause, change)
         except CustomerErased:
@@ -184,23 +200,32 @@ def check_complete(state: PreferenceState, fields: Mapping[str, Any]) -> None:
 
 
 def check_additions(before: Preference, after: Preference, topics: PolicyTopics | None) -> None:
-    """Check the opt-outs and consent that an edit adds. Raises UnknownTopic, OptOutNotAllowed, MissingConsentProof."""
+    """Check the opt-outs and consent that an edit adds. Raises UnknownTopic, OptOutNotAllowed, MissingConsentProof,
+    ConfirmationNeeded.
+    """
     for index, entry in enumerate(after.opt_outs):
         if entry not in before.opt_outs:
             check_opt_out(entry, f"/opt_outs/{index}", topics)
     for index, record in enumerate(after.consent):
-        if record in before.consent:
-            continue
-        if record.topic != "*":
-            _check_topic(record.topic, f"/consent/{index}/topic", topics)
-        missing_fields = [name for name in CONSENT_PROOF if getattr(record, name) is None]
-        if record.status == "granted" and missing_fields:
-            raise MissingConsentProof(
-                "consent needs proof: where it was given (`source`) and on which words (`wording`)",
-                errors=[
-                    Problem(f"/consent/{index}/{name}", "missing", f"`{name}` is required") for name in missing_fields
-                ],
-            )
+        if record not in before.consent:
+            _check_consent(record, f"/consent/{index}", topics)
+
+
+def _check_consent(record: Consent, pointer: str, topics: PolicyTopics | None) -> None:
+    if record.topic != ALL_TOPICS:
+        check_topic(record.topic, f"{pointer}/topic", topics)
+    if missing := find_unproven(consent_document(record)):
+        raise MissingConsentProof(
+            "consent needs proof: where it was given (`source`), on which words (`wording`), and a known legal `basis`",
+            errors=[Problem(f"{pointer}/{name}", code, detail) for name, code, detail in missing],
+        )
+    if must_be_confirmed(record, topics):
+        detail = (
+            f"the policy lets consent to `{record.topic}` on `{record.channel}` count once the customer has confirmed "
+            "it: ask for it by POST .../consents/requests, or say by `requested` when the customer asked, if they have "
+            "confirmed it elsewhere"
+        )
+        raise ConfirmationNeeded(detail, errors=[Problem(f"{pointer}/requested", "missing", detail)])
 
 
 def check_opt_out(entry: OptOut, pointer: str, topics: PolicyTopics | None) -> None:
@@ -210,13 +235,14 @@ def check_opt_out(entry: OptOut, pointer: str, topics: PolicyTopics | None) -> N
         raise OptOutNotAllowed(detail, errors=[Problem(f"{pointer}/class", "cannot_switch_off", detail)])
     if entry.topic is None:
         return
-    _check_topic(entry.topic, f"{pointer}/topic", topics)
+    check_topic(entry.topic, f"{pointer}/topic", topics)
     if topics is not None and any(topic.required and topic.key == entry.topic for topic in topics.topics):
         detail = f"the topic `{entry.topic}` is required: it can only be left by switching off a whole channel"
         raise OptOutNotAllowed(detail, errors=[Problem(f"{pointer}/topic", "cannot_switch_off", detail)])
 
 
-def _check_topic(topic: str, pointer: str, topics: PolicyTopics | None) -> None:
+def check_topic(topic: str, pointer: str, topics: PolicyTopics | None) -> None:
+    """Raise UnknownTopic for a topic that the active policy does not have."""
     if topics is None or any(known.key == topic for known in topics.topics):
         return
     known = [each.key for each in topics.topics]

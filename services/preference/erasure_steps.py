@@ -63,6 +63,7 @@ ERASE_STEPS: Final[tuple[EraseStep, ...]] = (
     deletes("preference_state"),
     deletes("customer_lookup"),
     deletes("preference_change"),
+    deletes("consent_request"),
     deletes("preference_inbox"),
     delete_stored_answers,
     forget_outgoing,

@@ -3,7 +3,7 @@
 from services.kit.observability.metrics import Registry, counter
 from services.kit.observability.shared_series import duplicates_counter, optout_histogram, quarantines_counter
 
-SOURCES = ("event", "api", "unsubscribe")
+SOURCES = ("event", "api", "unsubscribe", "confirmation")
 ACTIONS = ("changed", "opted_out", "unchanged", "duplicate", "conflict", "erased")
 
 

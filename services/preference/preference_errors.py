@@ -6,7 +6,9 @@ Permanent
   Invalid 422
     Overgrown             an event that would exceed a customer's limits; dead-lettered, what fits is applied
     UnknownTopic          the active policy has no such topic
-    MissingConsentProof   consent without its source or its wording
+    MissingConsentProof   consent without its source or its wording, or on a legal basis that we do not know
+    ConfirmationNeeded    consent that the policy lets count only once the customer has confirmed it
+    CannotAskForConsent   a consent to be confirmed by a message for which the customer has no address
     OptOutNotAllowed      an opt-out from a required topic, or from transactional messages
     IncompleteDocument    a PUT that lacks fields which are set today
   Conflict 409
@@ -37,9 +39,21 @@ class UnknownTopic(Invalid):
 
 
 class MissingConsentProof(Invalid):
-    """Consent that could not be proved later: it needs its source and its wording."""
+    """Consent that could not be proved later: it needs its source and its wording, and a legal basis that we know."""
 
     default_code = "no_proof"
+
+
+class ConfirmationNeeded(Invalid):
+    """The policy wants the customer to confirm this consent (double opt-in), and nothing shows that they have."""
+
+    default_code = "confirmation_needed"
+
+
+class CannotAskForConsent(Invalid):
+    """The customer has no address to which the message could go by which they would confirm."""
+
+    default_code = "no_address"
 
 
 class OptOutNotAllowed(Invalid):
@@ -54,5 +68,13 @@ class IncompleteDocument(Invalid):
     default_code = "partial_document"
 
 
-EDIT_ERRORS = (Overgrown, UnknownTopic, MissingConsentProof, OptOutNotAllowed, IncompleteDocument, CustomerErased)
+EDIT_ERRORS = (
+    Overgrown,
+    UnknownTopic,
+    MissingConsentProof,
+    ConfirmationNeeded,
+    OptOutNotAllowed,
+    IncompleteDocument,
+    CustomerErased,
+)
 """What an edit of preferences over HTTP may be refused with."""

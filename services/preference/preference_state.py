@@ -24,6 +24,7 @@ from schemas.facts import Address, Preference, Quarantine
 from schemas.own_events import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED, CheckedData
 from schemas.quarantine import QUARANTINE_SPAN, LogPosition, begin_quarantine, end_quarantine, unknown_record
 from schemas.times import Instant
+from services.preference.consents.consent_terms import DEFAULT_TERMS, ConsentTerms
 from services.preference.document_form import FIELDS, fact_fields, preference_document
 
 EVENT_TYPES = frozenset({PREFERENCE_CHANGED, CUSTOMER_IDENTIFIED})
@@ -143,7 +144,8 @@ def empty_state(customer: str, region: str | None = None) -> PreferenceState:
 
 def from_document(customer: Customer, region: str | None = None) -> PreferenceState:
     """The state that a document describes. Its fields have no times: any change may replace any of them."""
-    known = Preference(customer=customer.customer, version=1, **fact_fields(customer, FIELDS))
+    fields = DEFAULT_TERMS.complete(fact_fields(customer, FIELDS))
+    known = Preference(customer=customer.customer, version=1, **fields)
     return with_region(PreferenceState(known), region)
 
 
@@ -177,11 +179,13 @@ def state_document(state: PreferenceState) -> dict[str, Any]:
     return preference_document(state.preference)
 
 
-def to_change(event: Event, checked: CheckedData) -> PreferenceChange | None:
-    """The change that the good parts of the event ask for, or None when they ask for none."""
+def to_change(event: Event, checked: CheckedData, terms: ConsentTerms = DEFAULT_TERMS) -> PreferenceChange | None:
+    """The change that the good parts of the event ask for, or None when they ask for none. Consents that need an end
+    get one by `terms`.
+    """
     if event.type not in EVENT_TYPES or checked.customer is None:
         return None
-    parts = fact_fields(checked.customer, checked.given)
+    parts = terms.complete(fact_fields(checked.customer, checked.given))
     if event.type == PREFERENCE_CHANGED:
         added = {name: parts.pop(name) for name in checked.added if name in parts}
         return PreferenceChange(event.time, parts, add=added) if parts or added else None
@@ -226,14 +230,16 @@ def without_excess(change: PreferenceChange, pointers: Collection[str]) -> Prefe
     )
 
 
-def apply_patch(state: PreferenceState, fields: Mapping[str, Any], at: Instant) -> PreferenceState:
+def apply_patch(
+    state: PreferenceState, fields: Mapping[str, Any], at: Instant, terms: ConsentTerms = DEFAULT_TERMS
+) -> PreferenceState:
     """The state after a person set these document fields at `at`. Raises DocumentError.
 
     A person's change takes effect at once, even over an event whose time is ahead of our clock. An address that cannot
     be used is refused, unless the customer has it already.
     """
     checked = validate_document(Customer, {**fields, "customer": state.customer})
-    parts = fact_fields(checked, [name for name in FIELDS if name in fields])
+    parts = terms.complete(fact_fields(checked, [name for name in FIELDS if name in fields]))
     country = parts.get("country", state.preference.country)
     _refuse_unusable(state.preference.addresses, parts.get("addresses", ()), country or state.region)
     return set_fields(state, parts, at)

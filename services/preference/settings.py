@@ -2,6 +2,7 @@
 
 from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.settings import Port, WebSettings
+from services.preference.consents.consent_settings import ConsentSettings
 
 REQUIRED_SETTINGS = ("database.url", "kafka.bootstrap", "service_key", "address_key", "services.orchestrator_url")
 """What must be set for this service to start alone. `tactful dev` needs nothing."""
@@ -17,3 +18,4 @@ class PreferenceSettings(ConnectedServiceSettings):
     """The settings of the preference service."""
 
     web: WebSettings = PreferenceWebSettings()
+    consent: ConsentSettings = ConsentSettings()

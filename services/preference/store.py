@@ -22,7 +22,8 @@ _STATE_COLUMNS = {"customer": "text", "version": "bigint", "state": "bytea"}
 _VERSION_COLUMNS = {"customer": "text", "version": "bigint"}
 _EVENT_KEY_COLUMNS = ("customer", "source", "event_id")
 _CHANGE_COLUMNS = (
-    "customer", "version", "at", "recorded", "source", "actor", "event_source", "event_id", "field", "value",
+    "customer", "version", "at", "recorded", "source", "actor", "event_source", "event_id", "network", "agent", "field",
+    "value",
 )  # fmt: skip
 
 _LOOKUP_COLUMNS = {"kind": "text", "value": "text", "customer": "text"}
@@ -32,7 +33,9 @@ EventKey = tuple[str, ...]
 
 
 class ChangeCause(msgspec.Struct, frozen=True):
-    """Who or what changed preferences, and when. `source` is event, api or unsubscribe."""
+    """Who or what changed preferences, when, and from where. `source` is event, api, unsubscribe or confirmation;
+    `network` and `agent` are those of a person's or program's request.
+    """
 
     source: str
     at: Instant
@@ -40,6 +43,8 @@ class ChangeCause(msgspec.Struct, frozen=True):
     actor: str | None = None
     event_source: str | None = None
     event_id: str | None = None
+    network: str | None = None
+    agent: str | None = None
 
 
 class StateUpdate(msgspec.Struct, frozen=True):
@@ -63,6 +68,8 @@ class PreferenceHistoryItem(msgspec.Struct, frozen=True):
     event_id: str | None
     field: str
     value: Any
+    network: str | None = None
+    agent: str | None = None
 
 
 async def get_states(tx: Tx, customers: Sequence[str], region: str | None) -> dict[str, PreferenceState]:
@@ -268,7 +275,7 @@ async def set_settled(tx: Tx, name: str, value: str) -> None:
 
 def _history_rows(edit: StateUpdate) -> list[tuple[Any, ...]]:
     cause, customer, version = edit.cause, edit.after.customer, edit.after.version
-    actor = (cause.source, cause.actor, cause.event_source, cause.event_id)
+    actor = (cause.source, cause.actor, cause.event_source, cause.event_id, cause.network, cause.agent)
     return [
         (customer, version, cause.at, cause.recorded, *actor, field, msgspec.json.encode(value))
         for field, value in _changed_fields(edit.before, edit.after).items()
@@ -301,6 +308,18 @@ async def list_history(tx: Tx, customer: str, before: int | None, limit: int) ->
         "WHERE customer = :customer AND seq < :before ORDER BY seq DESC LIMIT :limit",
         customer=customer,
         before=before if before is not None else 2**62,
+        limit=limit,
+    )
+    return [_history_item(row) for row in rows]
+
+
+async def list_newest_changes(tx: Tx, customer: str, fields: Sequence[str], limit: int) -> list[PreferenceHistoryItem]:
+    """The newest changes of these fields of a customer, newest first."""
+    rows = await tx.rows(
+        f"SELECT seq, {', '.join(_CHANGE_COLUMNS[1:])} FROM preference_change "
+        f"WHERE customer = :customer AND {tx.in_list('field', 'fields')} ORDER BY seq DESC LIMIT :limit",
+        customer=customer,
+        fields=tx.list_parameter(fields),
         limit=limit,
     )
     return [_history_item(row) for row in rows]

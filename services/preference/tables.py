@@ -63,6 +63,36 @@ def lookup_columns() -> list[Column[Any]]:
     ]
 
 
+def wording_columns() -> list[Column[Any]]:
+    """`consent_wording`: the texts that consents name, each once; added by step 0011."""
+    return [
+        Column("key", Text, primary_key=True),
+        Column("locale", Text, nullable=False),
+        Column("text", Text, nullable=False),
+        Column("first_used", BigInteger, nullable=False),
+    ]
+
+
+def consent_request_columns() -> list[Column[Any]]:
+    """`consent_request`: consents that were asked for and wait to be confirmed, or were; added by step 0011."""
+    return [
+        Column("id", Text, primary_key=True),
+        Column("customer", Text, nullable=False),
+        Column("channel", Text, nullable=False),
+        Column("topic", Text, nullable=False),
+        Column("requested", BigInteger, nullable=False),
+        Column("expires", BigInteger, nullable=False),
+        Column("published", BigInteger, nullable=False),
+        Column("confirmed", BigInteger),
+        Column("body", LargeBinary, nullable=False),
+    ]
+
+
+def origin_columns() -> list[Column[Any]]:
+    """Columns of `preference_change`: from where a person changed something; added by step 0011."""
+    return [Column("network", Text), Column("agent", Text)]
+
+
 TABLES: dict[str, Callable[[], list[Column[Any]]]] = {
     "preference_state": _state_columns,
     "preference_change": _change_columns,

@@ -112,7 +112,7 @@ def _with_names(request: Request, planted: Planted) -> Request:
     )
     known = {"customer": "c-1", "key": "outage" if "holds" in request.template else "offer", "number": "1", "id": id}
     known |= {"entry_id": names["entry"], "token": next(iter(planted.links)), "name": "tactfuldeadlettersold.md"}
-    known["adapter"] = "webhook"
+    known |= {"adapter": "webhook", "wording": names["wording"]}
     query = request.url.partition("?")[1] + request.url.partition("?")[2]
     return request._replace(url=f"http://tactful{request.template.format(**known)}{query}")
 

@@ -87,6 +87,8 @@ async def fill(product: Live) -> None:
     await product.send(of("tactful.feedback.given", "4", score=3, text=REASON))
     await product.send(of("tactful.contact.reported", "5", channel="phone", **{"class": "service"}))
     await product.send(of("tactful.preference.changed", "6", opt_outs=[{"channel": "sms"}]))
+    asked = {"channel": "email", "topic": "news", "wording": "newsletter-3", "source": REASON}
+    await product.ask("POST", f"/v1/preferences/{ADA}/consents/requests", asked)
     entry = {"customer": ADA, "scope": {"channel": "push"}, "reason": "manual", "source": REASON}
     await product.ask("POST", "/v1/suppressions", entry)
     body = {"campaign": "offer", "customer": ADA, "event": {"data": {"order": ORDER}}}

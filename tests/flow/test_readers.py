@@ -147,8 +147,9 @@ def _fill(template: str, planted: Planted, customer: str) -> str:
     kinds += ("simulations", "simulation"), ("messages", "message"), ("inbox", "message")  # type: ignore[assignment]
     id = customer if "/console/customers" in template else next((names[n] for part, n in kinds if part in template), "")
     known = {"key": "outage" if "holds" in template else "offer", "id": id, "customer": customer, "number": "1"}
+    known["wording"] = names["wording"]
     if customer == "nobody":
-        known |= {"id": "77", "key": "nothing", "number": "77"}
+        known |= {"id": "77", "key": "nothing", "number": "77", "wording": "sha256:nothing"}
     return template.format(**known, path="x", name="tactfuldeadlettersold.md", entry_id="x", adapter="webhook")
 
 

@@ -34,6 +34,11 @@ DOCUMENT: dict[str, Any] = {
             "wording": "newsletter-3",
             "basis": "consent",
             "expires": None,
+            "evidence": None,
+            "imported": False,
+            "requested": None,
+            "confirmation": None,
+            "occasion": None,
         }
     ],
     "opt_outs": [

@@ -37,13 +37,19 @@ EXTENDS: Final[Mapping[str, str]] = {
 DOCUMENTS: Final = ("Campaign.", "Policy.", "Hold.")
 """Beginnings of the names of their models."""
 PERSONAL: Final[Mapping[str, str]] = {
+    "ConsentExportContent": ALL,
+    "ConsentFields": ALL,
+    "ConsentRequestFields": ALL,
     "ContactFields": ALL,
     "Contacts": ALL,
     "Customer.AddressEntry": ALL,
+    "Customer.ConsentEvidenceFields": ALL,
     "Customer.ConsentRecord": ALL,
     "Customer.Frequency": ALL,
     "Customer.OptOutEntry": ALL,
     "Customer.OwnQuietHours": ALL,
+    "CustomerConsents": ALL,
+    "EvidenceAnswer": ALL,
     "MessageFields": "to",
     "PreferenceChangeFields": ALL,
     "PreferencesAnswer": ALL,
@@ -54,6 +60,7 @@ PERSONAL: Final[Mapping[str, str]] = {
     "SandboxMessage": "to",
     "SituationFields": ALL,
     "Situations": ALL,
+    "SignedConsents": "content",
     "TimelineConsent": ALL,
     "TimelineContact": ALL,
     "TimelineHold": ALL,
@@ -175,6 +182,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "Rehearsal": "total shown items",
     "Rehearsed": "id state",
     "Replay": "same facts_at decision sentence unknown",
+    "PublicKeyFields": ALL,
     "SandboxMessage": "message_id customer campaign channel at",
     "ScopeNote": "pointer code detail",
     "ServiceLetterCounts": "service answers open oldest detail",
@@ -184,6 +192,8 @@ OPERATIONAL: Final[Mapping[str, str]] = {
         "from key version status until decisions compared agreed agreement skipped_events table items next"
     ),
     "ShadowSampleFields": "time agrees customer campaign channel message_id live shadow",
+    "SignatureFields": ALL,
+    "SignedConsents": "signature",
     "SimulationFields": "id state progress requested_by created started finished error notes",
     "SimulationResult": "request result",
     "Startup": "status",
@@ -192,6 +202,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "TimelineEvent": "at kind source id type",
     "TimelineMessage": "at kind message_id campaign channel status adapter",
     "ViolationFields": "invariant about message_id customer rule rule_id policy_version marked_at found",
+    "WordingFields": ALL,
     "WholeLetter": "content_hidden dry_run dry_run_problem",
     "UnreadFields": ALL,
 }

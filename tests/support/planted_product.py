@@ -24,11 +24,11 @@ from tests.support.document_builders import MONDAY, campaign, customer, event, p
 from tests.support.live_product import Live, live
 
 PERSONAL = (
-    *("zqname", "zqtrait", "zqaddress", "zqwording", "zqbasis", "zqconsent", "zqreference", "zqdata", "zqletter"),
+    *("zqname", "zqtrait", "zqaddress", "zqwording", "zqevidence", "zqconsent", "zqreference", "zqdata", "zqletter"),
     *("zqheader", "zqbounced", "zqentry", "zqreply"),
 )
 """What is known of customers, what their events say, and what was written to them."""
-_LINK = re.compile(r"https?://[^\s\"'<>]*/[up]/([A-Za-z0-9_\-.]{20,})")
+_LINK = re.compile(r"https?://[^\s\"'<>]*/[upc]/([A-Za-z0-9_\-.]{20,})")
 
 
 @dataclass
@@ -91,12 +91,22 @@ async def _plant_customers(product: Live) -> None:
                 f"c-{number}",
                 traits={"name": "zqname", "plan": "zqtrait"},
                 addresses=[address],
-                consent=[{**consent, "wording": "zqwording", "source": "zqconsent", "basis": "zqbasis"}],
+                consent=[
+                    {
+                        **consent,
+                        "wording": "zqwording",
+                        "source": "zqconsent",
+                        "basis": "consent",
+                        "evidence": {"form": "https://shop.example/zqevidence"},
+                    }
+                ],
             )
         )
     entry = {"address": "zqentry@example.org", "reason": "manual", "scope": {"channel": "email"}}
     await product.ask("POST", "/v1/suppressions", entry)
     await product.ask("POST", "/v1/suppressions", {"customer": "c-3", "reason": "legal", "scope": {}})
+    asked = {"channel": "email", "topic": "news", "wording": "zqwording", "source": "zqconsent"}
+    await product.ask("POST", "/v1/preferences/c-1/consents/requests", asked)
     hold = {"key": "outage", "mode": "defer", "from": format_instant(MONDAY), "reason": "an outage"}
     await product.ask("POST", "/v1/holds", {**hold, "scope": {"campaigns": ["later"]}})
 
@@ -199,5 +209,7 @@ async def _name_objects(product: Live, planted: Planted) -> None:
     planted.names["decision"] = str(decisions[-1]["decision_id"])
     planted.names["entry"] = (await product.ask("GET", "/v1/suppressions"))["items"][0]["id"]
     planted.names["key"] = (await product.ask("POST", "/v1/keys", {"name": "spare", "role": "viewer"}))["id"]
+    text = {"text": "Yes, send me news.", "locale": "en"}
+    planted.names["wording"] = (await product.ask("PUT", "/v1/consents/wordings", text))["key"]
     planted.links = set(_LINK.findall(json.dumps(messages)))
     planted.secrets = {*planted.keys.values()}

@@ -1,14 +1,18 @@
 """HTTP API of the policy: one document for the whole organisation, versioned and approved like campaigns."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict
 
+import schemas.campaign
 import schemas.policy
 from schemas.documents import validate_document
+from schemas.vocabulary import CampaignStatus
 from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
@@ -30,9 +34,10 @@ from services.orchestrator.campaigns.api_common import (
     version_document,
 )
 from services.orchestrator.campaigns.lifecycle import LifecycleAction, OwnEdit
-from services.orchestrator.campaigns.lint import lint_policy
+from services.orchestrator.campaigns.lint import lint_policy, unanswered_findings
 from services.orchestrator.campaigns.policy_workflow import SituationsApi, TopicsApi
 from services.orchestrator.campaigns.store import DocumentVersion
+from services.orchestrator.campaigns.stored_documents import UnreadableCampaign, read_campaign
 
 
 class PolicyVersion(VersionFields):
@@ -88,7 +93,7 @@ def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situation
             database, data, transition_request(request, principal, clock)
         )
         return _policy_response(
-            revision, version, 201 if created else 200, findings=await _lint_version(version, clock)
+            revision, version, 201 if created else 200, findings=await _lint_version(database, version, clock)
         )
 
     @routes.post(
@@ -135,14 +140,27 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
             database, number, action, transition_request(request, principal, clock, why)
         )
         if action is LifecycleAction.SHADOW:
-            return _policy_response(revision, version, findings=await _lint_version(version, clock))
+            return _policy_response(revision, version, findings=await _lint_version(database, version, clock))
         return _policy_response(revision, version)
 
 
-async def _lint_version(version: DocumentVersion, clock: Clock) -> list[dict[str, Any]]:
+async def _lint_version(database: Database, version: DocumentVersion, clock: Clock) -> list[dict[str, Any]]:
     """Returns the lint findings for the version as of now. They compare each rule with all others, in a thread."""
     document = validate_document(schemas.policy.Policy, version.document)
-    return finding_documents(await asyncio.to_thread(lint_policy, document, clock.now()))
+    findings = await asyncio.to_thread(lint_policy, document, clock.now())
+    if any(topic.double_opt_in for topic in document.topics):
+        async with database.read() as tx:
+            launched = await store.list_launched_versions(tx)
+        findings += unanswered_findings(document, _read_active(launched))
+    return finding_documents(findings)
+
+
+def _read_active(launched: Iterable[DocumentVersion]) -> Iterator[schemas.campaign.Campaign]:
+    """The campaigns that run; one that can no longer be read answers nothing."""
+    for version in launched:
+        if version.status is CampaignStatus.ACTIVE:
+            with suppress(UnreadableCampaign):
+                yield read_campaign(version)
 
 
 def _add_policy_read_routes(routes: APIRouter, database: Database) -> None:

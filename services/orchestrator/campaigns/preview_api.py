@@ -13,6 +13,7 @@ from schemas.documents import DocumentError
 from schemas.event import InvalidEvent, decode_event
 from schemas.fields import CustomerId, Document, InstantField
 from schemas.finding import Finding
+from schemas.link_tokens import LinkBuilder
 from schemas.own_events import read_stored_data
 from schemas.roles import is_allowed
 from schemas.times import Instant, format_instant
@@ -40,10 +41,11 @@ from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.erasure_intake import is_erased
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery.channels.completion import ContentCompleter
+from services.orchestrator.delivery.channels.content_checks import LINK_NAMES
 from services.orchestrator.delivery.channels.content_work import check_content, render_all
 from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
-from services.orchestrator.delivery.rendering import LinkBuilder, read_senders
+from services.orchestrator.delivery.rendering import read_senders
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.seen_names.findings import add_seen_names
 from services.orchestrator.settings import OrchestratorSettings
@@ -180,7 +182,8 @@ class Previewer:
     ) -> tuple[dict[str, Any], Facts | None]:
         """Builds the template variables, and returns the facts that they are from. Without a sample event, the
         customer's last event that triggered the campaign is used; with a sample customer, nothing is read of the real
-        one, and the links lead nowhere.
+        one, and the links lead nowhere. The link that confirms a consent never leads anywhere: who looks at a preview
+        is not the customer.
         """
         now, customer = self._clock.now(), request.customer
         facts: Facts | None = None
@@ -190,15 +193,15 @@ class Previewer:
                 "traits": request.sample.traits,
                 "locale": request.sample.locale,
             }
-            raw, links = None, {name: f"https://example.org/{name}" for name in ("unsubscribe", "preferences")}
+            raw, links = None, {}
         else:
             facts, raw = await self._read_customer(document, request)
-            values, links = facts.customer_values, dict(self._links(customer, document.topic, document.class_.value))
+            values, links = facts.customer_values, self._links(customer, document.topic, document.class_.value)
         context = {
             "customer": {name: values[name] for name in ("id", "traits", "locale")},
             "event": _event_context(document, request.event, raw, now),
             "campaign": {"key": document.key, "name": document.name},
-            "links": links,
+            "links": {name: f"https://example.org/{name}" for name in LINK_NAMES} | links,
             "sender": self._senders(document.class_.value, document.topic),
             "now": format_instant(now),
         }

@@ -5,7 +5,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
+from schemas.event import Event
+from schemas.link_tokens import LinkBuilder
 from schemas.message import Message
+from schemas.own_events import CONSENT_REQUESTED
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
 from services.orchestrator.delivery.channels.completion import NOTHING_TO_ADD, ContentCompleter
@@ -18,8 +21,6 @@ from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.settings import OrchestratorSettings
 from services.template import RenderError
 
-LinkBuilder = Callable[[str, str | None, str], Mapping[str, str]]
-"""Customer, topic and class -> the URLs of the pages `unsubscribe` and `preferences`."""
 SenderReader = Callable[[str, str | None], Mapping[str, str]]
 """Class and topic -> what templates read as `sender`."""
 
@@ -89,7 +90,8 @@ class Renderer:
         if content.reads(planned.channel, "now"):
             context["now"] = format_instant(now)
         if content.reads(planned.channel, "links"):
-            context["links"] = self._links(triggered.event.subject, campaign.topic, campaign.cls)
+            request = _consent_request(triggered.event, triggered.data)
+            context["links"] = self._links(triggered.event.subject, campaign.topic, campaign.cls, request)
         rendered = content.render(planned.channel, customer["locale"], context)
         to = triggered.event.subject if address is None else address.canonical_form
         completed = self._completer.complete(planned.channel, rendered.fields, campaign.cls, to)
@@ -102,6 +104,12 @@ class Renderer:
             locale=rendered.locale,
             topic=campaign.topic,
         )
+
+
+def _consent_request(event: Event, data: Mapping[str, Any]) -> str | None:
+    """The id of the consent that the event asks to confirm: of it the link is made, which stands nowhere else."""
+    request = data.get("request") if event.type == CONSENT_REQUESTED else None
+    return request if isinstance(request, str) else None
 
 
 class _OneContent:

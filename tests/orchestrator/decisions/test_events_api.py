@@ -355,6 +355,10 @@ OWN = {
         {"channel": "phone", "class": "service", "intent": "inform", "at": "2026-03-02T10:00:00Z"},
         "contacts:write",
     ),
+    "tactful.consent.requested": (
+        {"request": "r-1", "channel": "email", "topic": "news", "expires": "2026-03-09T10:00:00Z"},
+        "preferences:write",
+    ),
     "tactful.feedback.given": ({"score": 3, "scale": 5}, None),
     "shop.order.delivered": ({"total": 1}, None),
 }

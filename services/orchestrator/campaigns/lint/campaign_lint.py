@@ -10,6 +10,7 @@ from schemas.text import escape_pointer
 from schemas.times import format_duration
 from schemas.vocabulary import Class, Intent
 from services.orchestrator.campaigns.lint import week_minutes
+from services.orchestrator.campaigns.lint.consent_lint import confirmation_findings
 from services.orchestrator.campaigns.lint.fallback_lint import fallback_findings
 from services.orchestrator.policy.compiled_policy import ApplicablePolicy, CompiledPolicy, compile_policy
 from services.orchestrator.policy.scope import MessageAttributes
@@ -24,6 +25,7 @@ def lint_campaign(document: schemas.campaign.Campaign, active: schemas.policy.Po
         *_marketing_intent_findings(document),
         *_holdout_findings(document),
         *fallback_findings(document),
+        *confirmation_findings(document),
         *_locale_findings(document),
     ]
     if active is None:

@@ -12,11 +12,13 @@ from schemas.finding import Finding
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.template import RenderError, Template, TemplateSyntaxError, compile_template, line_and_column
 
+LINK_NAMES: Final = ("unsubscribe", "preferences", "confirm_consent")
+"""`confirm_consent` only in messages on the event by which a consent is asked for."""
 TEMPLATE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "customer": ("id", "traits", "locale"),
     "event": ("type", "time", "data"),
     "campaign": ("key", "name"),
-    "links": ("unsubscribe", "preferences"),
+    "links": LINK_NAMES,
     "sender": ("legal_name", "postal_address"),
     "now": (),
 }

@@ -1,0 +1,277 @@
+"""Double opt-in: a consent is asked for, a message asks the customer to confirm it, and only then it is granted.
+
+Asking leaves a row, and an event in the log that a campaign of the company answers; nothing else is sent, since the
+consent stays not granted. Everything is decided under the lock of the customer's state: two who ask make one request,
+and two who confirm grant once. The link in the message is made when it is rendered, of the request's id, so neither the
+event nor the decision holds anything that confirms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from schemas.consent_evidence import GRANTED
+from schemas.facts import Consent, ConsentEvidence, OptOut, Preference
+from schemas.link_tokens import LinkToken
+from schemas.own_events import CONSENT_REQUESTED
+from schemas.times import Instant, format_instant
+from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS, Class
+from services.erasure.erased_customers import CustomerErased, ErasedCustomers
+from services.kit.bus.fence import WakeSignal
+from services.kit.bus.protocol import Bus, Outgoing
+from services.kit.bus.sender_signature import SenderSignature
+from services.kit.db.database import Database, Tx
+from services.kit.db.notifications import FALLBACK_INTERVAL
+from services.kit.errors import Problem, Transient
+from services.kit.observability.logs import log_error
+from services.kit.runtime.clock import Clock
+from services.kit.runtime.periodic import wait_for_any
+from services.preference import store
+from services.preference.consents import request_store
+from services.preference.consents.change_origin import ChangeOrigin
+from services.preference.consents.double_opt_in import lift_opt_outs
+from services.preference.consents.request_store import ConsentRequest, RequestProof
+from services.preference.editor import check_topic
+from services.preference.metrics import PreferenceMetrics
+from services.preference.preference_errors import CannotAskForConsent
+from services.preference.preference_state import PreferenceState, set_fields
+
+SENDER: Final = "preference service"
+EVENT_SOURCE: Final = "/tactful/consents"
+CONFIRMATION: Final = "confirmation"
+"""The source of a change that a customer made by the link in the message."""
+MAX_CONSENTS: Final = 1000
+"""As many as a customer's document may have."""
+_BATCH: Final = 100
+
+
+class ConfirmationOutcome(StrEnum):
+    """What became of a link that somebody used."""
+
+    WAITING = "waiting"
+    CONFIRMED = "confirmed"
+    ALREADY = "already"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What became of a link, and the request, unless nobody knows it. `stopped`: the customer has an opt-out that
+    forbids what was confirmed all the same.
+    """
+
+    outcome: ConfirmationOutcome
+    request: ConsentRequest | None = None
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentQuestion:
+    """What somebody asks to be confirmed."""
+
+    channel: str
+    topic: str
+    proof: RequestProof
+
+
+class ConsentRequests:
+    """Takes requests, publishes their events, and confirms them."""
+
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        events_topic: str,
+        clock: Clock,
+        signature: SenderSignature,
+        metrics: PreferenceMetrics,
+        region: str | None,
+        erased: ErasedCustomers,
+    ) -> None:
+        """`region`: the organisation's country."""
+        self._database = database
+        self._bus = bus
+        self._topic = events_topic
+        self._clock = clock
+        self._signature = signature
+        self._metrics = metrics
+        self._region = region
+        self._erased = erased
+        self._wake = WakeSignal()
+
+    async def ask(self, customer: str, question: ConsentQuestion) -> tuple[ConsentRequest, bool]:
+        """The request, and whether it is a new one: within its week a second one is the same.
+
+        Raises UnknownTopic, CannotAskForConsent, CustomerErased.
+        """
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            state = await self._lock(tx, customer)
+            check_topic(question.topic, "/topic", await store.get_topics(tx))
+            _check_reachable(state.preference, question.channel)
+            waiting = await request_store.find_waiting(tx, customer, question.channel, question.topic, now)
+            if waiting is not None:
+                return waiting, False
+            fields = (customer, question.channel, question.topic, now, now + request_store.VALID_FOR)
+            request = ConsentRequest(secrets.token_urlsafe(16), *fields, question.proof)
+            await request_store.insert_request(tx, request)
+        await self._publish_soon([request])
+        return request, True
+
+    async def find_asked(self, link: LinkToken) -> Confirmation:
+        """What a link would confirm. Changes nothing."""
+        async with self._database.read() as tx:
+            request = await request_store.get_request(tx, link.consent_request or "", link.customer)
+        return _judge(request, self._clock.now())
+
+    async def confirm(self, link: LinkToken, origin: ChangeOrigin) -> Confirmation:
+        """Grants what the link confirms, once. Of an erased customer nothing is known any more."""
+        now = self._clock.now()
+        try:
+            async with self._database.write() as tx:
+                state = await self._lock(tx, link.customer)
+                request = await request_store.get_request(tx, link.consent_request or "", link.customer)
+                found = _judge(request, now)
+                if request is None or found.outcome is not ConfirmationOutcome.WAITING:
+                    return found
+                after = grant(state, request, ConsentEvidence(None, origin.network, origin.agent), now)
+                cause = store.ChangeCause(CONFIRMATION, at=now, recorded=now, **origin._asdict())
+                await store.save_updates(tx, [store.StateUpdate(state, after, cause)])
+                await request_store.mark_confirmed(tx, request.id, now)
+        except CustomerErased:
+            return Confirmation(ConfirmationOutcome.UNKNOWN)
+        self._metrics.changes(CONFIRMATION, "changed").inc()
+        stopped = forbids(after.preference.opt_outs, request.channel, request.topic)
+        return Confirmation(ConfirmationOutcome.CONFIRMED, request, stopped)
+
+    async def _lock(self, tx: Tx, customer: str) -> PreferenceState:
+        state = (await store.lock_states(tx, [customer], self._region, self._erased)).get(customer)
+        if state is None:
+            raise CustomerErased
+        return state
+
+    async def _publish_soon(self, requests: Sequence[ConsentRequest]) -> None:
+        """Publish at once; where the log cannot be reached, the job does it later."""
+        try:
+            await self._publish(requests)
+        except Transient:
+            self._wake.notify()
+
+    async def _publish(self, requests: Sequence[ConsentRequest]) -> None:
+        await self._bus.publish([self._to_record(request) for request in requests])
+        async with self._database.write() as tx:
+            await request_store.mark_published(tx, [request.id for request in requests])
+
+    def _to_record(self, request: ConsentRequest) -> Outgoing:
+        key, value = request.customer.encode(), requested_event(request)
+        return Outgoing(self._topic, key, value, self._signature.headers(SENDER, key, value))
+
+    async def publish_left_over(self) -> bool:
+        """Publish what a process did not come to publish; whether there may be more. At least once, with the same id:
+        whoever reads it twice takes it once. Raises Transient.
+        """
+        async with self._database.read() as tx:
+            left = await request_store.list_unpublished(tx, _BATCH)
+        if left:
+            await self._publish(left)
+        return len(left) == _BATCH
+
+    async def run_until_stopped(self, stopping: asyncio.Event) -> None:
+        """Publishes what is left over, every few seconds."""
+        while not stopping.is_set():
+            woken, more = self._wake.next_event(), False
+            try:
+                more = await self.publish_left_over()
+            except Transient as error:
+                log_error("consent_requests_wait", error, "warning")
+            if not more:
+                await wait_for_any(FALLBACK_INTERVAL, stopping, woken)
+
+
+def requested_event(request: ConsentRequest) -> bytes:
+    """The event of a request, in the structured form of CloudEvents. It holds no address and nothing that confirms."""
+    data = {"request": request.id, "channel": request.channel, "topic": request.topic}
+    return msgspec.json.encode({
+        "specversion": "1.0",
+        "id": request.id,
+        "source": EVENT_SOURCE,
+        "type": CONSENT_REQUESTED,
+        "subject": request.customer,
+        "time": format_instant(request.requested),
+        "data": {**data, "expires": format_instant(request.expires)},
+    })  # fmt: skip
+
+
+def grant(
+    state: PreferenceState, request: ConsentRequest, confirmation: ConsentEvidence, now: Instant
+) -> PreferenceState:
+    """The state in which the customer has consented to what was asked, with both instants and both evidences.
+
+    The customer asks for this topic on this channel, so an opt-out from just that ends.
+    """
+    record = Consent(
+        request.channel,
+        request.topic,
+        GRANTED,
+        now,
+        source=request.proof.source,
+        wording=request.proof.wording,
+        basis="consent",
+        evidence=request.proof.evidence,
+        requested=request.requested,
+        confirmation=confirmation,
+    )
+    known = state.preference
+    fields: dict[str, object] = {"consent": (*_with_room(known.consent, record), record)}
+    opt_outs = lift_opt_outs(known.opt_outs, request.channel, request.topic)
+    if opt_outs != known.opt_outs:
+        fields["opt_outs"] = opt_outs
+    return set_fields(state, fields, now)
+
+
+def _with_room(records: tuple[Consent, ...], record: Consent) -> tuple[Consent, ...]:
+    """The records that stay: at the limit, those that the new one supersedes go. The history keeps them."""
+    if len(records) < MAX_CONSENTS:
+        return records
+    return tuple(each for each in records if (each.channel, each.topic) != (record.channel, record.topic))
+
+
+def forbids(opt_outs: Collection[OptOut], channel: str, topic: str) -> bool:
+    """Whether an opt-out forbids advertising on this topic and channel."""
+    return any(
+        entry.all
+        or entry.cls == Class.MARKETING
+        or (
+            entry.cls is None
+            and entry.channel in (None, channel)
+            and entry.topic in (None, topic)
+            and (entry.channel is not None or entry.topic is not None)
+        )
+        for entry in opt_outs
+    )
+
+
+def _judge(request: ConsentRequest | None, now: Instant) -> Confirmation:
+    if request is None:
+        return Confirmation(ConfirmationOutcome.UNKNOWN)
+    if request.confirmed is not None:
+        return Confirmation(ConfirmationOutcome.ALREADY, request)
+    return Confirmation(ConfirmationOutcome.WAITING if now < request.expires else ConfirmationOutcome.EXPIRED, request)
+
+
+def _check_reachable(preference: Preference, channel: str) -> None:
+    """Raises CannotAskForConsent where no message could reach the customer on the channel."""
+    if channel in CHANNELS_WITHOUT_ADDRESS or any(
+        each.channel == channel and each.problem is None for each in preference.addresses
+    ):
+        return
+    detail = f"the customer has no usable address on `{channel}` to confirm from: give one first (`addresses`)"
+    raise CannotAskForConsent(detail, errors=[Problem("/channel", "no_address", detail)])
