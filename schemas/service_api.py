@@ -101,12 +101,30 @@ class FoundCustomers(msgspec.Struct, frozen=True):
     is_complete: bool = True
 
 
+class PolicyTopicTexts(msgspec.Struct, frozen=True):
+    """The texts of a topic in one language; None: as the topic itself has it."""
+
+    name: str | None = None
+    description: str | None = None
+    group: str | None = None
+    reason: str | None = None
+
+
 class PolicyTopic(msgspec.Struct, frozen=True):
-    """A topic of the active policy. A required one cannot be switched off, except with its whole channel."""
+    """A topic of the active policy. A required one cannot be switched off, except with its whole channel.
+
+    `cls`: the class of its messages; `channels`: which it may use, empty for each; `translations` by language.
+    """
 
     key: str
     name: str
     required: bool = False
+    cls: str = msgspec.field(name="class", default="marketing")
+    description: str | None = None
+    group: str | None = None
+    channels: tuple[str, ...] = ()
+    reason: str | None = None
+    translations: dict[str, PolicyTopicTexts] = {}
 
 
 class PolicyTopics(msgspec.Struct, frozen=True):
@@ -368,6 +386,20 @@ STILL_OPEN_PATH = "/internal/orchestrator/attempts/still-open"
 FIND_KEY_PATH = "/internal/orchestrator/keys/find"
 HOLD_PLAN_PATH = "/internal/orchestrator/holds/plan"
 UNKNOWN_NAMES_PATH = "/internal/orchestrator/names/unknown"
+CONTACT_COUNTS_PATH = "/internal/orchestrator/contacts/count"
+
+
+class ContactCountRequest(msgspec.Struct, frozen=True):
+    """Asks how many messages a customer has got since an instant, by topic."""
+
+    customer: str
+    since: Instant
+
+
+class ContactCounts(msgspec.Struct, frozen=True):
+    """Messages that providers have taken, by topic; those without a topic are left out."""
+
+    by_topic: dict[str, int]
 
 
 class AttemptScope(msgspec.Struct, frozen=True):

@@ -193,7 +193,8 @@ class Previewer:
             raw, links = None, {name: f"https://example.org/{name}" for name in ("unsubscribe", "preferences")}
         else:
             facts, raw = await self._read_customer(document, request)
-            values, links = facts.customer_values, dict(self._links(customer, document.topic, document.class_.value))
+            values = facts.customer_values
+            links = dict(self._links(customer, document.topic, document.class_.value, now))
         context = {
             "customer": {name: values[name] for name in ("id", "traits", "locale")},
             "event": _event_context(document, request.event, raw, now),

@@ -17,8 +17,8 @@ from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.settings import OrchestratorSettings
 from services.template import RenderError
 
-LinkBuilder = Callable[[str, str | None, str], Mapping[str, str]]
-"""Customer, topic and class -> the URLs of the pages `unsubscribe` and `preferences`."""
+LinkBuilder = Callable[[str, str | None, str, Instant], Mapping[str, str]]
+"""Customer, topic, class and now -> the URLs of the pages `unsubscribe` and `preferences`."""
 SenderReader = Callable[[str, str | None], Mapping[str, str]]
 """Class and topic -> what templates read as `sender`."""
 
@@ -86,7 +86,7 @@ class Renderer:
         if content.reads(planned.channel, "now"):
             context["now"] = format_instant(now)
         if content.reads(planned.channel, "links"):
-            context["links"] = self._links(triggered.event.subject, campaign.topic, campaign.cls)
+            context["links"] = self._links(triggered.event.subject, campaign.topic, campaign.cls, now)
         rendered = content.render(planned.channel, customer["locale"], context)
         to = triggered.event.subject if address is None else address.canonical_form
         return Message(

@@ -24,7 +24,7 @@ class Books:
     def get_content(self, campaign: str, version: int) -> CompiledContent:
         return self._content
 
-    def links(self, customer: str, topic: str | None, cls: str) -> Mapping[str, str]:
+    def links(self, customer: str, topic: str | None, cls: str, now: int) -> Mapping[str, str]:
         self.linked.append(customer)
         return {"unsubscribe": f"https://example.org/u/{customer}", "preferences": "https://example.org/p"}
 
