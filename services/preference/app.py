@@ -5,7 +5,6 @@ import secrets
 from functools import partial
 from typing import Protocol
 
-from schemas.link_tokens import derive_token_key
 from schemas.topics import DEAD_LETTERS, EVENTS, OPT_OUTS, OUT_TOPICS
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
 from services.erasure.eraser import Eraser
@@ -34,7 +33,10 @@ from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
 from services.preference.api import internal_routes, preference_routes
-from services.preference.centre.link_routes import centre_routes
+from services.preference.centre.brand import load_brand
+from services.preference.centre.link_context import LinkContext
+from services.preference.centre.link_routes import ContactCounter, centre_routes
+from services.preference.centre.unsubscribe_routes import unsubscribe_routes
 from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceBatch, PreferenceEventHandler
 from services.preference.customer_lookup_build import CustomerLookupBuild
 from services.preference.editor import PreferenceEditor
@@ -47,7 +49,7 @@ from services.preference.settings import PreferenceSettings
 from services.preference.tables import WATCHED_TABLES
 
 
-class OrchestratorApi(AttemptsApi, Protocol):
+class OrchestratorApi(AttemptsApi, ContactCounter, Protocol):
     """What this service asks of the orchestrator."""
 
     async def find_key(self, digest: str) -> Principal | None:
@@ -84,6 +86,7 @@ def build(
     signature = SenderSignature(settings.require("service_key"))
     handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
+    links = LinkContext(database, editor, clock, settings.link_keys(), region, load_brand(settings.centre))
     app = build_app(
         title="Tactful: preference",
         registry=registry,
@@ -93,7 +96,8 @@ def build(
             preference_routes(database, editor, region),
             internal_routes(database, facts, wake_signal, region),
             dead_letter_routes("preference", letters),
-            centre_routes(database, editor, clock, derive_token_key(address_key), region),
+            centre_routes(links, orchestrator),
+            unsubscribe_routes(links),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,

@@ -46,7 +46,7 @@ def preference_document(preference: Preference) -> dict[str, Any]:
             {"channel": address.channel, "address": address.address, "verified": address.verified}
             for address in preference.addresses
         ],
-        "consent": [_consent_document(record) for record in preference.consent],
+        "consent": [consent_document(record) for record in preference.consent],
         "opt_outs": [opt_out_document(entry) for entry in preference.opt_outs],
         "paused_until": _format_instant(preference.paused_until),
         "channel_order": list(preference.channel_order),
@@ -108,7 +108,8 @@ def _to_consent(record: ConsentRecord) -> Consent:
     )
 
 
-def _consent_document(record: Consent) -> dict[str, Any]:
+def consent_document(record: Consent) -> dict[str, Any]:
+    """One record of `consent` as JSON."""
     return msgspec.structs.asdict(record) | {
         "at": format_instant(record.at),
         "expires": _format_instant(record.expires),

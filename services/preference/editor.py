@@ -8,9 +8,9 @@ before may name a topic that the policy no longer has.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from schemas.customer import CONSENT_PROOF
 from schemas.documents import did_you_mean
@@ -35,10 +35,19 @@ from services.preference.preference_errors import (
 )
 from services.preference.preference_state import PreferenceState, apply_patch, empty_state, set_fields
 
+CENTRE: Final = "centre"
+"""The source of changes that were made on the pages behind the links in messages."""
 MAX_LISTED_TOPICS: Final = 20
 """So many topics are named when one is unknown."""
 ExpectedVersions = frozenset[int] | None
 """The versions that the caller expects; None: any."""
+
+
+class Choice(NamedTuple):
+    """What somebody has chosen: the document fields to set, and the opt-outs among it, those too that were there."""
+
+    fields: Mapping[str, Any]
+    refused: Sequence[OptOut] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,39 @@ class PreferenceEditor:
         await self._apply_change(customer, store.ChangeCause("api", at=now, recorded=now, actor=actor), change)
         self._metrics.changes("api", "opted_out").inc()
         return await self._wait_until_enforced(customer, [opt_out_scope(customer, entry)], "api", start)
+
+    async def choose(
+        self,
+        customer: str,
+        compute: Callable[[Preference, PolicyTopics | None], Choice],
+        *,
+        expected: int | None = None,
+    ) -> EditResult:
+        """Set the document fields that `compute` makes of the customer's present preferences, under their lock: what
+        somebody has chosen on a page, whatever has changed since that was shown. No fields: nothing is written.
+
+        `expected`: the version that the preferences must have. Raises as `edit` does.
+        """
+        start, now, choice = time.monotonic(), self._clock.now(), Choice({})
+
+        def change(state: PreferenceState, topics: PolicyTopics | None) -> PreferenceState:
+            nonlocal choice
+            if expected is not None and state.version != expected:
+                raise PreconditionFailed(f"the preferences are at version {state.version}")
+            choice = compute(state.preference, topics)
+            if not choice.fields:
+                return state
+            after = apply_patch(state, choice.fields, now)
+            check_additions(state.preference, after.preference, topics)
+            return after
+
+        before, after = await self._apply_change(customer, store.ChangeCause(CENTRE, at=now, recorded=now), change)
+        scopes = edit_scopes(before.preference, after.preference, choice.fields, now)
+        scopes += [opt_out_scope(customer, entry) for entry in choice.refused]
+        self._metrics.changes(CENTRE, "opted_out" if scopes else "changed" if choice.fields else "unchanged").inc()
+        if not scopes:
+            return EditResult(before, after, None)
+        return EditResult(before, after, await self._wait_until_enforced(customer, scopes, CENTRE, start))
 
     async def unsubscribe(self, token: LinkToken) -> tuple[Enforcement, OptOut]:
         """Apply an unsubscribe link: opt out of its topic, or of marketing when that is required or not named.

@@ -1,7 +1,8 @@
-"""Settings of the preference service: those that all services have, with a default port of its own."""
+"""Settings of the preference service: those that all services have, a default port of its own, and its public pages."""
 
 from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.settings import Port, WebSettings
+from services.preference.centre.brand import CentreSettings
 
 REQUIRED_SETTINGS = ("database.url", "kafka.bootstrap", "service_key", "address_key", "services.orchestrator_url")
 """What must be set for this service to start alone. `tactful dev` needs nothing."""
@@ -17,3 +18,4 @@ class PreferenceSettings(ConnectedServiceSettings):
     """The settings of the preference service."""
 
     web: WebSettings = PreferenceWebSettings()
+    centre: CentreSettings = CentreSettings()

@@ -32,7 +32,7 @@ EventKey = tuple[str, ...]
 
 
 class ChangeCause(msgspec.Struct, frozen=True):
-    """Who or what changed preferences, and when. `source` is event, api or unsubscribe."""
+    """Who or what changed preferences, and when. `source` is event, api, unsubscribe or centre."""
 
     source: str
     at: Instant

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,14 +163,20 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    url: str, directory: Path, *, reading: bool = True, region: str | None = None
+    url: str,
+    directory: Path,
+    *,
+    reading: bool = True,
+    region: str | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Running]:
     """The service, started on a fresh database; `reading`: it reads the log."""
     migrate(url, "services.preference")
     database, bus = Database.open(url), LocalBus(directory / "log.db")
     clock, orchestrator, registry = ManualClock(NOW), Orchestrator(), Registry()
     keys = {"admin_key": ADMIN_KEY, "service_key": SERVICE_KEY, "address_key": ADDRESS_KEY}
-    settings = PreferenceSettings.model_validate({**keys, "data_dir": directory, "region": region})
+    given = {**keys, "data_dir": directory, "region": region, **(more or {})}
+    settings = PreferenceSettings.model_validate(given)
     asked = httpx.AsyncClient(transport=httpx.ASGITransport(orchestrator.app()), base_url="http://orchestrator")
     client = OrchestratorClient(asked, SERVICE_KEY)
     service = build(settings, database=database, bus=bus, clock=clock, orchestrator=client, registry=registry)

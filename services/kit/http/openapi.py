@@ -102,7 +102,7 @@ def page_answers(statuses: Sequence[int], *errors: type[TactfulError], media_typ
     }
 
 
-_SUCCESS_PHRASES: Final = {200: "Done", 201: "Created", 202: "Accepted", 204: "Done", 503: "No"}
+_SUCCESS_PHRASES: Final = {200: "Done", 201: "Created", 202: "Accepted", 204: "Done", 422: "Not done", 503: "No"}
 
 
 def generate_document(app: FastAPI, contexts: Iterable[RouteContext]) -> Json:

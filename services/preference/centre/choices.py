@@ -115,6 +115,18 @@ def remove_class(permissions: Permissions, cls: str) -> Permissions:
     return permissions._replace(opt_outs=tuple(left))
 
 
+def renew_consents(
+    permissions: Permissions, topics: Sequence[PolicyTopic], cells: Iterable[Cell], wording: str, now: Instant
+) -> Permissions:
+    """The permissions with a consent of now for each of these cells whose topic needs one."""
+    by_key = {topic.key: topic for topic in topics if not topic.required}
+    consent = permissions.consent
+    for cell in cells:
+        if by_key[cell.topic].cls == Class.MARKETING:
+            consent = _with_grant(consent, cell, by_key, wording, now, reaches_further=False)
+    return permissions._replace(consent=consent)
+
+
 def _switch_on(
     permissions: Permissions,
     topic: PolicyTopic,
