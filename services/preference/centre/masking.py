@@ -11,7 +11,7 @@ def mask_own_address(address: Address) -> str | None:
     kind = None if declared is None else declared.address_kind
     if kind is EMAIL:
         local, at, domain = address.canonical_form.rpartition("@")
-        return f"{local[:1]}…@{domain}" if at else None
+        return f"{local[:1]}…\u2060@{domain}" if at else None  # a word joiner: no line break before the @
     if kind is PHONE:
         digits = [character for character in address.canonical_form if character.isdigit()]
         return f"…{''.join(digits[-3:])}" if len(digits) > 6 else None

@@ -86,7 +86,8 @@ def find_way_back(
     about = []
     for shown in topics:
         if channels := [language.channel(cell.channel) for cell in cells if cell.topic == shown.key]:
-            about.append(f"“{shown.name}” ({', '.join(channels)})")
+            name = language.text("“%(name)s”", name=shown.name)
+            about.append(f"{name} ({', '.join(channels)})")
     sentence = language.text("Yes, write to me about %(topics)s again, as before.", topics=language.join(about))
     return WayBack(cells, word_way_back(language, sentence))
 
@@ -223,4 +224,4 @@ def taken_back(
 def _subject(entry: OptOut, topics: Sequence[ShownTopic], language: PageLanguage) -> str:
     """What an opt-out stops, in words."""
     named = next((shown.name for shown in topics if shown.key == entry.topic), entry.topic)
-    return language.text("our offers and news") if named is None else f"“{named}”"
+    return language.text("our offers and news") if named is None else language.text("“%(name)s”", name=named)
