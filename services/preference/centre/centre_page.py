@@ -30,7 +30,8 @@ from services.preference.centre.wishes import KEEP, FormFault, frequency_choice,
 PAUSE_DAYS: Final = 30
 COUNTED_DAYS: Final = 90
 """The page says how many messages of a topic have come in so many days."""
-Choices = Sequence[tuple[str, str]]
+MOST_BESIDE: Final = 4
+"""So many channels stand beside a topic; more of them stand below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _leads(pages: CentrePages, preference: Preference, language: PageLanguage) -
     masked = [mask for address in preference.addresses if (mask := mask_own_address(address)) is not None]
     lines: list[str | Markup] = [own_words or language.text("Changes hold at once. You need no password.")]
     if masked:
-        names = [f"<b>{escape(mask)}</b>" for mask in masked[:5]]
+        names = [f'<b dir="ltr">{escape(mask)}</b>' for mask in masked[:5]]
         sentence = escape(language.text("You are changing this for %(addresses)s.", addresses="\0"))
         lines.insert(0, Markup(str(sentence).replace("\0", language.join(names))))  # noqa: S704 - every part is escaped
     return lines
@@ -138,7 +139,8 @@ def _groups(view: CentreView, cells: Mapping[Cell, bool]) -> list[dict[str, Any]
     groups: dict[str | None, list[dict[str, Any]]] = {}
     for shown in choosable:
         groups.setdefault(shown.group, []).append(_topic(view, shown, cells, columns))
-    return [{"name": name, "topics": topics} for name, topics in groups.items()]
+    is_wide = len(columns) > MOST_BESIDE
+    return [{"name": name, "topics": topics, "is_wide": is_wide} for name, topics in groups.items()]
 
 
 def _topic(view: CentreView, shown: ShownTopic, cells: Mapping[Cell, bool], columns: Sequence[str]) -> dict[str, Any]:
@@ -321,5 +323,7 @@ def _closed(preference: Preference, language: PageLanguage) -> str | None:
     closed = [language.by(channel) for channel in closed_channels(preference)]
     if not closed:
         return None
-    message = "Topics that always come do not come by %(channels)s either: you have switched that off altogether."
-    return language.text(message, channels=language.join(closed))
+    return language.text(
+        "Topics that always come do not come by %(channels)s either: you have switched that off altogether.",
+        channels=language.join(closed),
+    )

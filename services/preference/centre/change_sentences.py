@@ -53,11 +53,15 @@ def _cells(
             if was != is_now:
                 (on if is_now else off).append(language.by(channel))
         if off:
-            message = "From now on you get nothing about “%(topic)s” by %(channels)s."
-            yield language.text(message, topic=shown.name, channels=language.join(off))
+            yield language.text(
+                "From now on you get nothing about “%(topic)s” by %(channels)s.",
+                topic=shown.name,
+                channels=language.join(off),
+            )
         if on:
-            message = "From now on you get “%(topic)s” by %(channels)s."
-            yield language.text(message, topic=shown.name, channels=language.join(on))
+            yield language.text(
+                "From now on you get “%(topic)s” by %(channels)s.", topic=shown.name, channels=language.join(on)
+            )
     yield from _required(before, after, topics, language)
 
 

@@ -9,10 +9,11 @@ def mask_own_address(address: Address) -> str | None:
     """`a…@example.org`, `…417`; None for kinds of which no part says anything to their owner, or too much to others."""
     declared = CHANNEL_REGISTRY.declarations.get(address.channel)
     kind = None if declared is None else declared.address_kind
+    # The word joiner U+2060 keeps the ellipsis on one line with what follows.
     if kind is EMAIL:
         local, at, domain = address.canonical_form.rpartition("@")
-        return f"{local[:1]}…\u2060@{domain}" if at else None  # a word joiner: no line break before the @
+        return f"{local[:1]}…\u2060@{domain}" if at else None
     if kind is PHONE:
         digits = [character for character in address.canonical_form if character.isdigit()]
-        return f"…{''.join(digits[-3:])}" if len(digits) > 6 else None
+        return f"…\u2060{''.join(digits[-3:])}" if len(digits) > 6 else None
     return None

@@ -1,5 +1,6 @@
 """The catalogues of the public pages: every text, in every language, with the same placeholders, in the right form."""
 
+import ast
 import re
 from collections import Counter
 
@@ -110,3 +111,14 @@ def test_names_and_dates_are_of_the_language(code: str) -> None:
     assert len({zone.zone for zone in language.zones}) == len(language.zones)
     assert language.zone_label("Europe/Berlin") != "Europe/Berlin"
     assert language.zone_label("Etc/UTC") == "Etc/UTC"
+
+
+def test_texts_stand_where_they_are_translated_so_that_none_is_missed() -> None:
+    for path in sorted(CENTRE.glob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+                continue
+            if call.func.attr in ("text", "plural"):
+                first = call.args[0]
+                is_known = isinstance(first, ast.Name) and first.id == "TICKED_BOX"
+                assert isinstance(first, ast.Constant) or is_known, (path.name, call.lineno)
