@@ -36,6 +36,7 @@ from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.brand import load_brand
 from services.preference.centre.link_context import LinkContext
 from services.preference.centre.link_routes import ContactCounter, centre_routes
+from services.preference.centre.links_api import links_routes
 from services.preference.centre.unsubscribe_routes import unsubscribe_routes
 from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceBatch, PreferenceEventHandler
 from services.preference.customer_lookup_build import CustomerLookupBuild
@@ -98,6 +99,7 @@ def build(
             dead_letter_routes("preference", letters),
             centre_routes(links, orchestrator),
             unsubscribe_routes(links),
+            links_routes(links, settings.web.public_url),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
