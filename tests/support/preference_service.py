@@ -16,11 +16,14 @@ from fastapi import FastAPI, Request, Response
 from schemas.event import Event, encode_event
 from schemas.facts import Preference
 from schemas.service_api import (
+    CONTACT_COUNTS_PATH,
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
     AttemptIds,
     AttemptScope,
+    ContactCountRequest,
+    ContactCounts,
     KeyDigest,
     KeyLookup,
     KeyOwner,
@@ -69,6 +72,10 @@ class Orchestrator:
     attempts: dict[int, AttemptScope] = field(default_factory=dict)
     asked: list[AttemptScope] = field(default_factory=list)
     reachable: bool = True
+    contacts: dict[str, int] | None = None
+    """What it answers to how many messages came; None: it is of a version that does not know the question."""
+    counted: list[tuple[str, int]] = field(default_factory=list)
+    slow: bool = False
 
     def app(self) -> FastAPI:
         """Its doors, as the real one has them."""
@@ -89,6 +96,16 @@ class Orchestrator:
             return internal_api.respond(
                 OpenAttemptCount(sum((f"msg_{number}", 1) in ids.attempts for number in self.attempts))
             )
+
+        @app.post(CONTACT_COUNTS_PATH)
+        async def count_contacts(request: Request) -> Response:
+            asked = await internal_api.read_request(request, ContactCountRequest)
+            if self.contacts is None:
+                return Response(status_code=404)
+            if self.slow:
+                await asyncio.sleep(30)
+            self.counted.append((asked.customer, asked.since))
+            return internal_api.respond(ContactCounts(self.contacts))
 
         @app.post(FIND_KEY_PATH)
         async def find_key(request: Request) -> Response:
