@@ -70,7 +70,7 @@ async def list_attempts(tx: Tx, message_id: str) -> Sequence[Any]:
 async def count_contacts_by_topic(tx: Tx, customer: str, since: Instant) -> dict[str, int]:
     """How many messages to a customer that were decided since an instant a provider has taken, by topic."""
     rows = await tx.rows(
-        "SELECT topic, count(*) AS messages FROM message WHERE customer = :customer AND created >= :since "
+        "SELECT topic, count(*) AS messages FROM tracked_message m WHERE customer = :customer AND created >= :since "
         f"AND topic IS NOT NULL AND {tx.in_list('state', 'states')} GROUP BY topic",
         customer=customer,
         since=since,
