@@ -18,7 +18,7 @@ Action = Literal["save", "pause", "resume", "stop", "service", "undo"]
 MAX_BYTES: Final = 256 * 1024
 MAX_FIELDS: Final = 4000
 MAX_CELLS: Final = 3000
-FIELDS: Final = ("frequency", "quiet_from", "quiet_to", "zone", "language")
+FIELDS: Final[tuple[str, ...]] = ("frequency", "quiet_from", "quiet_to", "zone", "language")
 """The fields beside cells and order."""
 MAX_ORDER: Final = 30
 _MAX_VALUE: Final = 200

@@ -69,7 +69,7 @@ def write_wall_time(minutes: int) -> str:
 
 
 def _read_frequency(form: CentreForm, fields: dict[str, Any], faults: list[FormFault]) -> None:
-    chosen = form.values.get("frequency")
+    chosen = form.values.get("frequency", KEEP)
     if "frequency" not in form.changed or chosen == KEEP:
         return
     if chosen not in FREQUENCIES:

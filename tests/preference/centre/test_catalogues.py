@@ -61,12 +61,14 @@ def test_placeholders_are_those_of_the_text(code: str) -> None:
     for message in read_catalogue(code):
         if not message.id:
             continue
+        assert message.string is not None
         if isinstance(message.id, tuple):
             wanted = placeholders(message.id[1])
             without_number = wanted - Counter({("num", "d"): 1})
             assert all(placeholders(text) in (wanted, without_number) for text in message.string), message.id
             assert any(placeholders(text) == wanted for text in message.string), message.id
         else:
+            assert isinstance(message.string, str) and isinstance(message.id, str)
             assert placeholders(message.string) == placeholders(message.id), message.id
 
 
@@ -80,6 +82,7 @@ def test_plural_forms_that_serve_several_numbers_name_the_number(code: str) -> N
         numbers_of.setdefault(plural(number), set()).add(number)
     for message in catalogue:
         if message.id and isinstance(message.id, tuple):
+            assert isinstance(message.string, tuple)
             for form, numbers in numbers_of.items():
                 if len(numbers) > 1:
                     assert "%(num)d" in message.string[form], (message.id, form)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.wired
 
 KEYS = derive_link_keys(ADDRESS_KEY)
 LINKS = create_link_builder(KEYS, "http://preference")
-TOPICS = [
+TOPICS: list[dict[str, Any]] = [
     {"key": "news", "name": "News", "description": "What is new.", "group": "From the shop"},
     {"key": "care", "name": "Care", "channels": ["email"], "translations": {"de": {"name": "Pflege"}}},
     {"key": "visits", "name": "Visits", "class": "service"},
