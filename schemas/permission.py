@@ -17,7 +17,7 @@ GRANTED: Final = "granted"
 ALL_TOPICS: Final = "*"
 
 
-def covers(entry: OptOut, cls: str, channel: str, topic: str | None) -> bool:
+def covers_message(entry: OptOut, cls: str, channel: str, topic: str | None) -> bool:
     """Whether an opt-out covers a message. One that names nothing covers nothing."""
     if entry.all:
         return True

@@ -68,9 +68,11 @@ class ConnectedServiceSettings(ServiceSettings):
     address_key: StrongKey | None = None
     region: Region | None = None
     link_key: StrongKey | None = None
-    old_link_keys: OldKeys = SecretStr("")
+    old_link_keys: OldKeys | None = None
 
     def link_keys(self) -> LinkKeys:
         """The keys of the links in messages. Raises SettingsError without an address key."""
         link_key = None if self.link_key is None else self.link_key.get_secret_value()
-        return derive_link_keys(self.require("address_key"), link_key, _split_keys(self.old_link_keys))
+        return derive_link_keys(
+            self.require("address_key"), link_key, [] if self.old_link_keys is None else _split_keys(self.old_link_keys)
+        )

@@ -5,6 +5,8 @@ import secrets
 from functools import partial
 from typing import Protocol
 
+from fastapi import APIRouter
+
 from schemas.topics import DEAD_LETTERS, EVENTS, OPT_OUTS, OUT_TOPICS
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
 from services.erasure.eraser import Eraser
@@ -87,7 +89,6 @@ def build(
     signature = SenderSignature(settings.require("service_key"))
     handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
-    links = LinkContext(database, editor, clock, settings.link_keys(), region, load_brand(settings.centre))
     app = build_app(
         title="Tactful: preference",
         registry=registry,
@@ -97,9 +98,7 @@ def build(
             preference_routes(database, editor, region),
             internal_routes(database, facts, wake_signal, region),
             dead_letter_routes("preference", letters),
-            centre_routes(links, orchestrator),
-            unsubscribe_routes(links),
-            links_routes(links, settings.web.public_url),
+            *_page_routes(settings, database, editor, clock, orchestrator),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
@@ -125,6 +124,18 @@ def build(
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
     service.add_job("left over", partial(repeat_every, EXPIRY_SECONDS, lambda: delete_left_over(database, clock.now())))
     return service
+
+
+def _page_routes(
+    settings: PreferenceSettings, database: Database, editor: PreferenceEditor, clock: Clock, counter: ContactCounter
+) -> list[APIRouter]:
+    """The public pages, and the links to them."""
+    context = LinkContext(database, editor, clock, settings.link_keys(), settings.region, load_brand(settings.centre))
+    return [
+        centre_routes(context, counter),
+        unsubscribe_routes(context),
+        links_routes(context, settings.web.public_url),
+    ]
 
 
 def _add_opt_out_topic(

@@ -16,7 +16,8 @@ from schemas.customer import CONSENT_PROOF
 from schemas.documents import did_you_mean
 from schemas.facts import OptOut, Preference
 from schemas.link_tokens import LinkToken
-from schemas.service_api import AttemptScope, PolicyTopics
+from schemas.policy_topics import PolicyTopics
+from schemas.service_api import AttemptScope
 from schemas.vocabulary import Class
 from services.clients.opt_out_barrier import Enforcement, OptOutBarrier
 from services.erasure.erased_customers import CustomerErased, ErasedCustomers

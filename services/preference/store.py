@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Row
 
 from schemas.facts import Preference
-from schemas.service_api import PolicyTopics
+from schemas.policy_topics import PolicyTopics
 from schemas.times import Instant
 from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Tx

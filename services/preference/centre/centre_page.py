@@ -96,7 +96,7 @@ def render_centre(pages: CentrePages, view: CentreView, links: FrameLinks) -> st
 
 def hash_texts(topics: Iterable[ShownTopic], language: PageLanguage) -> str:
     """Identifies the words that somebody consents to by this form, so that a form with other words is noticed."""
-    words = [language.text(TICKED_BOX), *(f"{each.key}\n{each.name}\n{each.description}" for each in topics)]
+    words = [language.text(TICKED_BOX), *(f"{each.topic.key}\n{each.name}\n{each.description}" for each in topics)]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 
 
@@ -147,11 +147,11 @@ def _topic(view: CentreView, shown: ShownTopic, cells: Mapping[Cell, bool], colu
     submitted = {} if view.form is None else view.form.cells
     row: list[dict[str, Any] | None] = []
     for channel in columns:
-        cell = Cell(shown.key, channel)
+        cell = Cell(shown.topic.key, channel)
         label = view.language.channel(channel)
         on = submitted.get(cell, cells.get(cell, False))
         row.append({"value": ".".join(cell), "label": label, "on": on} if cell in cells else None)
-    count, text = view.counts.get(shown.key, 0), None
+    count, text = view.counts.get(shown.topic.key, 0), None
     if count:
         text = view.language.plural(
             "You got one in the last %(days)d days.",

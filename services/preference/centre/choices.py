@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.facts import Consent, OptOut, Preference
-from schemas.permission import ALL_TOPICS, CLOCK_TOLERANCE, GRANTED, covers, find_deciding_consent, grants
-from schemas.service_api import PolicyTopic
+from schemas.permission import ALL_TOPICS, CLOCK_TOLERANCE, GRANTED, covers_message, find_deciding_consent, grants
+from schemas.policy_topics import PolicyTopic
 from schemas.times import Instant
 from schemas.vocabulary import CHANNELS, CHANNELS_WITHOUT_ADDRESS, Class
 
@@ -56,7 +56,7 @@ def topic_channels(topic: PolicyTopic, own: Sequence[str]) -> list[str]:
 
 def is_on(preference: Preference | Permissions, topic: PolicyTopic, channel: str, now: Instant) -> bool:
     """Whether messages of the topic come by this channel."""
-    if any(covers(entry, topic.cls, channel, topic.key) for entry in preference.opt_outs):
+    if any(covers_message(entry, topic.cls, channel, topic.key) for entry in preference.opt_outs):
         return False
     return topic.cls != Class.MARKETING or grants(
         find_deciding_consent(preference.consent, channel, topic.key, now, CLOCK_TOLERANCE), now
@@ -135,7 +135,7 @@ def _switch_on(
     wording: str,
     now: Instant,
 ) -> Permissions:
-    covering = [entry for entry in permissions.opt_outs if covers(entry, topic.cls, channel, topic.key)]
+    covering = [entry for entry in permissions.opt_outs if covers_message(entry, topic.cls, channel, topic.key)]
     kept = [entry for entry in permissions.opt_outs if entry not in covering]
     for entry in covering:
         for part in _without(entry, topic, channel, topics):

@@ -30,7 +30,7 @@ def render_data(
     links: FrameLinks,
 ) -> str:
     """The page. `history`: the last changes, the newest first."""
-    names = {shown.key: shown.name for shown in topics}
+    names = {shown.topic.key: shown.name for shown in topics}
     parts = [
         (language.text("Where we reach you"), _addresses(preference, language)),
         (language.text("What we know about you"), _traits(preference, language)),

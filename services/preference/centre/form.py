@@ -6,7 +6,7 @@ so that a form which is saved twice, or after somebody else's change, takes noth
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 from urllib.parse import parse_qs
 
 from fastapi import Request
@@ -22,6 +22,21 @@ FIELDS: Final[tuple[str, ...]] = ("frequency", "quiet_from", "quiet_to", "zone",
 """The fields beside cells and order."""
 MAX_ORDER: Final = 30
 _MAX_VALUE: Final = 200
+
+
+FORM_MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
+CENTRE_FORM: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["version"],
+    "properties": {"action": {"type": "string", "enum": list(get_args(Action))}, "version": {"type": "string"}},
+    "description": "The fields of the form that the page has, as a browser sends them.",
+}
+WAY_BACK_FORM: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["wording"],
+    "properties": {"wording": {"type": "string"}},
+    "description": "The fields of the form that the page after unsubscribing has.",
+}
 
 
 class UnreadableForm(Invalid):
@@ -56,7 +71,7 @@ async def read_centre_form(request: Request) -> CentreForm:
 
 async def _read_body(request: Request) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
+    if kind != FORM_MEDIA_TYPE:
         raise UnreadableForm("send the fields of the form")
     body = bytearray()
     async for chunk in request.stream():

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from schemas.facts import Preference
 from schemas.link_tokens import LinkKeys
-from schemas.service_api import PolicyTopic
+from schemas.policy_topics import PolicyTopic
 from schemas.times import Instant
 from services.kit.db.database import Database
 from services.kit.runtime.clock import Clock

@@ -17,18 +17,19 @@ from fastapi.responses import HTMLResponse
 from schemas.documents import DocumentError
 from schemas.facts import Preference
 from schemas.link_tokens import LinkToken, is_fresh, sign_token, verify_token
-from schemas.service_api import PolicyTopics
+from schemas.policy_topics import PolicyTopics
 from schemas.times import DAY, Instant
 from services.clients.opt_out_barrier import Enforcement
 from services.erasure.erased_customers import CustomerErased
 from services.kit.errors import Invalid, Permanent, PreconditionFailed, Transient
 from services.kit.http.auth import public
 from services.kit.http.openapi import page_answers
+from services.kit.http.request_body import described_body
 from services.preference import store
 from services.preference.centre.centre_page import COUNTED_DAYS, CentreView, SaveResult, hash_texts, render_centre
 from services.preference.centre.change_sentences import describe_changes, zone_of
 from services.preference.centre.data_page import render_data
-from services.preference.centre.form import CentreForm, UnreadableForm, read_centre_form
+from services.preference.centre.form import CENTRE_FORM, FORM_MEDIA_TYPE, CentreForm, UnreadableForm, read_centre_form
 from services.preference.centre.languages import PageLanguage
 from services.preference.centre.link_context import LinkContext
 from services.preference.centre.saving import fields_to_undo, read_submission
@@ -63,7 +64,12 @@ def centre_routes(context: LinkContext, counter: ContactCounter) -> APIRouter:
     async def show_centre(token: str, request: Request) -> HTMLResponse:
         return await centre.show(token, request)
 
-    @router.post("/p/{token}", summary="Save what the customer has chosen", **page_answers([200, 202, 422]))
+    @router.post(
+        "/p/{token}",
+        summary="Save what the customer has chosen",
+        dependencies=[described_body({FORM_MEDIA_TYPE: CENTRE_FORM})],
+        **page_answers([200, 202, 422]),
+    )
     async def save_centre(token: str, request: Request) -> HTMLResponse:
         return await centre.save(token, request)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from schemas.facts import OptOut, Preference
-from schemas.service_api import PolicyTopic
+from schemas.policy_topics import PolicyTopic
 from schemas.times import DAY, Instant, format_instant
 from schemas.vocabulary import CHANNELS, Class
 from services.preference.as_of import rebuild_state
@@ -26,7 +26,7 @@ MAX_OPT_OUTS: Final = 1000
 """What a customer's document may hold of them."""
 
 
-class Submission(NamedTuple):
+class CentreSubmission(NamedTuple):
     """What a form asks for, or why nothing of it is saved."""
 
     choice: Choice
@@ -40,22 +40,22 @@ def read_submission(
     language: PageLanguage,
     languages: Sequence[str],
     now: Instant,
-) -> Submission:
+) -> CentreSubmission:
     """The fields to set so that what the person has changed on the page is so, and all else stays as it is `before`."""
     match form.action:
         case "pause":
-            return Submission(Choice({"paused_until": format_instant(now + PAUSE_DAYS * DAY)}))
+            return CentreSubmission(Choice({"paused_until": format_instant(now + PAUSE_DAYS * DAY)}))
         case "resume":
             paused = before.paused_until is not None and before.paused_until > now
-            return Submission(Choice({"paused_until": None} if paused else {}))
+            return CentreSubmission(Choice({"paused_until": None} if paused else {}))
         case "stop":
             permissions = choices.add_opt_out(_permissions(before), STOP)
-            return Submission(Choice(permission_fields(before, permissions), [STOP]))
+            return CentreSubmission(Choice(permission_fields(before, permissions), [STOP]))
         case "service":
             permissions = choices.remove_class(_permissions(before), Class.SERVICE.value)
-            return Submission(Choice(permission_fields(before, permissions)))
+            return CentreSubmission(Choice(permission_fields(before, permissions)))
     wishes = read_wishes(form, languages, own_channels(before), before)
-    by_key = {shown.key: shown for shown in topics}
+    by_key = {shown.topic.key: shown for shown in topics}
 
     def wording(cell: Cell) -> str:
         return word_ticked_box(language, by_key[cell.topic], cell.channel).key
@@ -68,7 +68,7 @@ def read_submission(
         faults.append(FormFault("topics", "many"))
     refused = [OptOut(channel=cell.channel, topic=cell.topic) for cell, on in wanted.items() if not on]
     fields = permission_fields(before, permissions) | _different(before, wishes.fields)
-    return Submission(Choice({}) if faults else Choice(fields, refused), faults)
+    return CentreSubmission(Choice({}) if faults else Choice(fields, refused), faults)
 
 
 def known_cells(cells: Mapping[Cell, bool], topics: Iterable[PolicyTopic]) -> dict[Cell, bool]:

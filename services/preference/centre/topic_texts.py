@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.service_api import PolicyTopic, PolicyTopicTexts
+from schemas.policy_topics import PolicyTopic, PolicyTopicTexts
 from services.preference.centre.languages import PageLanguage
 
 _NO_TEXTS = PolicyTopicTexts()
@@ -17,11 +17,6 @@ class ShownTopic(NamedTuple):
     description: str | None
     group: str | None
     reason: str | None
-
-    @property
-    def key(self) -> str:
-        """The topic's key."""
-        return self.topic.key
 
 
 def show_topics(topics: Sequence[PolicyTopic], language: PageLanguage) -> list[ShownTopic]:

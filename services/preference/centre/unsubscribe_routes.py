@@ -16,16 +16,17 @@ from msgspec.structs import replace
 
 from schemas.facts import OptOut, Preference
 from schemas.link_tokens import LinkToken, is_fresh, sign_token, verify_token
-from schemas.service_api import PolicyTopic, PolicyTopics
+from schemas.policy_topics import PolicyTopic, PolicyTopics
 from schemas.times import Instant
 from schemas.vocabulary import Class
 from services.erasure.erased_customers import CustomerErased
 from services.kit.http.auth import public
 from services.kit.http.openapi import page_answers
+from services.kit.http.request_body import described_body
 from services.preference.centre.change_sentences import describe_changes
 from services.preference.centre.choices import Cell, Permissions, read_cells, renew_consents
 from services.preference.centre.consent_wording import ConsentWording, word_way_back
-from services.preference.centre.form import UnreadableForm, read_way_back
+from services.preference.centre.form import FORM_MEDIA_TYPE, WAY_BACK_FORM, UnreadableForm, read_way_back
 from services.preference.centre.languages import PageLanguage
 from services.preference.centre.link_context import LinkContext
 from services.preference.centre.saving import permission_fields
@@ -57,7 +58,12 @@ def unsubscribe_routes(context: LinkContext) -> APIRouter:
     async def post_unsubscribe(token: str, request: Request) -> HTMLResponse:
         return await answers.unsubscribe(token, request)
 
-    @router.post("/u/{token}/back", summary="Take an unsubscription back, with a new consent", **page_answers([200]))
+    @router.post(
+        "/u/{token}/back",
+        summary="Take an unsubscription back, with a new consent",
+        dependencies=[described_body({FORM_MEDIA_TYPE: WAY_BACK_FORM})],
+        **page_answers([200]),
+    )
     async def take_back(token: str, request: Request) -> HTMLResponse:
         return await answers.take_back(token, request)
 
@@ -85,7 +91,7 @@ def find_way_back(
         return None
     about = []
     for shown in topics:
-        if channels := [language.channel(cell.channel) for cell in cells if cell.topic == shown.key]:
+        if channels := [language.channel(cell.channel) for cell in cells if cell.topic == shown.topic.key]:
             name = language.text("“%(name)s”", name=shown.name)
             about.append(f"{name} ({', '.join(channels)})")
     sentence = language.text("Yes, write to me about %(topics)s again, as before.", topics=language.join(about))
@@ -223,5 +229,5 @@ def taken_back(
 
 def _subject(entry: OptOut, topics: Sequence[ShownTopic], language: PageLanguage) -> str:
     """What an opt-out stops, in words."""
-    named = next((shown.name for shown in topics if shown.key == entry.topic), entry.topic)
+    named = next((shown.name for shown in topics if shown.topic.key == entry.topic), entry.topic)
     return language.text("our offers and news") if named is None else language.text("“%(name)s”", name=named)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.facts import Address, Consent, OptOut, Preference
 from schemas.permission import CLOCK_TOLERANCE
-from schemas.service_api import PolicyTopic
+from schemas.policy_topics import PolicyTopic
 from schemas.times import DAY, MINUTE, parse_instant
 from services.orchestrator.policy.rules.consent import rule as consent_rule
 from services.orchestrator.policy.rules.opt_out import rule as opt_out_rule

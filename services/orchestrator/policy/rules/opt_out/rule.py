@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.decision import Verdict
 from schemas.facts import OptOut
-from schemas.permission import covers
+from schemas.permission import covers_message
 from schemas.times import Instant
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
@@ -34,9 +34,8 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     if not preference.opt_outs and preference.paused_until is None:
         return _ALLOW
     required = attributes.topic in facts.policy.required_topics
-    covering = [
-        entry for entry in preference.opt_outs if covers(entry, attributes.cls, attributes.channel, attributes.topic)
-    ]
+    target = attributes.cls, attributes.channel, attributes.topic
+    covering = [entry for entry in preference.opt_outs if covers_message(entry, *target)]
     reasons = [_reason(entry) for entry in covering]
     for reason in _REASON_ORDER:
         if reason in reasons and (not required or reason == OPTED_OUT_CHANNEL):
