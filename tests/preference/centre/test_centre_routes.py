@@ -186,6 +186,15 @@ async def test_undo_takes_back_one_change_unless_something_has_changed_since(at_
     assert await document(at_work) == before
 
 
+async def test_undo_does_not_take_back_what_others_have_changed(at_work: Running) -> None:
+    await know(at_work)
+    await at_work.http.patch("/v1/preferences/c-1", json={"opt_outs": [{"topic": "news"}]})
+    version = (await form(at_work))["version"]
+    answer = await press(at_work.http, path(), "undo", version)
+    assert "This cannot be undone any more." in told(answer)
+    assert (await document(at_work))["opt_outs"] == [{"topic": "news"}]
+
+
 async def test_pause_and_its_end_and_stop_and_service_messages(at_work: Running) -> None:
     await know(at_work, opt_outs=[{"class": "service"}])
     assert "You get no service messages" in (await show(at_work)).text
