@@ -70,7 +70,7 @@ def _require_true(value: Any) -> Any:
 
 
 class OptOutEntry(Document):
-    """What the customer switched off: all, a class, a channel, a topic, or a topic on a channel."""
+    """What the customer switched off: all; or what matches each of class, channel and topic that is given."""
 
     all: Annotated[Literal[True], BeforeValidator(_require_true)] | None = None
     class_: ClassField | None = Field(default=None, alias="class")
@@ -78,13 +78,10 @@ class OptOutEntry(Document):
     topic: Key | None = None
 
     @model_validator(mode="after")
-    def _check_one_target(self) -> "OptOutEntry":
-        named = [self.all is not None, self.class_ is not None, self.channel is not None or self.topic is not None]
-        if sum(named) != 1:
-            raise ValueError(
-                'must name one thing: {"all": true}, {"class": ..}, {"channel": ..}, {"topic": ..} '
-                'or {"channel": .., "topic": ..}'
-            )
+    def _check_target(self) -> "OptOutEntry":
+        is_limited = any(value is not None for value in (self.class_, self.channel, self.topic))
+        if (self.all is not None) == is_limited:
+            raise ValueError('must be {"all": true}, or name at least one of `class`, `channel` and `topic`')
         return self
 
 

@@ -1,20 +1,29 @@
 """Signed tokens for the unsubscribe and preference links in messages; such a link works without signing in.
 
 The orchestrator puts the links into messages, the preference service serves them. A token cannot be forged without the
-key and does not expire: an unsubscribe link in an old message must still work. What a token of kind `c` confirms does
-expire, with the request that it names. The signing key is derived from the deployment's address key, so all processes
-share it.
+key. It says on which day it was made, and does not expire by itself: an unsubscribe link in an old message must still
+work, while editing needs a younger link (`is_fresh`). Tokens of earlier versions say no day, and count as old. What a
+token of kind `c` confirms does expire, with the request that it names.
+
+The signing key is derived from the deployment's link key, and where there is none from its address key, so that all
+processes share it. Tokens that earlier keys have signed are still taken.
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
 
 import msgspec
 
+from schemas.times import DAY, Instant
+
 KEY_LABEL = b"tactful preference links v1"
+EDIT_DAYS: Final = 90
+"""For so many days a link lets its holder edit."""
 _MAC_SIZE = 16
 _MAX_TOKEN_LENGTH = 1024
 
@@ -25,18 +34,21 @@ class LinkBuilder(Protocol):
     """Makes the links of a message by name: `unsubscribe`, `preferences`, and `confirm_consent` for a request."""
 
     def __call__(
-        self, customer: str, topic: str | None, cls: str, consent_request: str | None = None
+        self, customer: str, topic: str | None, cls: str, now: Instant, consent_request: str | None = None
     ) -> dict[str, str]: ...
 
 
 class LinkToken(msgspec.Struct, frozen=True, array_like=True):
     """The content of a link. Kind `u` unsubscribes from `topic` (None: from marketing); `p` shows the preferences; `c`
     confirms a consent, and has the id of its request in the place of a topic, so that tokens have one form for ever.
+
+    `issued`: the day on which it was made, in days since 1970 UTC; None in tokens of earlier versions.
     """
 
     kind: LinkKind
     customer: str
     topic: str | None = None
+    issued: int | None = None
 
     @property
     def consent_request(self) -> str | None:
@@ -44,32 +56,52 @@ class LinkToken(msgspec.Struct, frozen=True, array_like=True):
         return self.topic if self.kind == "c" else None
 
 
+@dataclass(frozen=True, slots=True)
+class LinkKeys:
+    """The key that signs new tokens, and the former ones, whose tokens are still taken."""
+
+    signing: bytes
+    former: tuple[bytes, ...] = ()
+
+
 _DECODER = msgspec.msgpack.Decoder(LinkToken)
 
 
 def derive_token_key(secret: str) -> bytes:
-    """The signing key of a deployment whose address key is `secret`."""
+    """The key that signs tokens, derived from a secret of the deployment."""
     return hmac.new(secret.encode(), KEY_LABEL, hashlib.sha256).digest()
+
+
+def derive_link_keys(address_key: str, link_key: str | None = None, old_link_keys: Sequence[str] = ()) -> LinkKeys:
+    """The keys of a deployment. What the address key signed before there was a link key is always taken."""
+    secrets = dict.fromkeys([link_key or address_key, *old_link_keys, address_key])
+    signing, *former = map(derive_token_key, secrets)
+    return LinkKeys(signing, tuple(former))
 
 
 def sign_token(key: bytes, token: LinkToken) -> str:
     """The token as a part of a URL."""
     payload = msgspec.msgpack.encode(token)
-    mac = hmac.digest(key, payload, "sha256")[:_MAC_SIZE]
-    return base64.urlsafe_b64encode(mac + payload).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(_mac(key, payload) + payload).rstrip(b"=").decode()
 
 
-def verify_token(key: bytes, text: str, kind: LinkKind) -> LinkToken | None:
-    """The token of a URL, or None for a text that this key did not sign for this kind of link."""
+def verify_token(keys: LinkKeys | bytes, text: str, kind: LinkKind) -> LinkToken | None:
+    """The token of a URL, or None for a text that none of these keys has signed for this kind of link.
+
+    Takes the same time whichever key fits: the number of keys is known, which of them signed is not.
+    """
     if len(text) > _MAX_TOKEN_LENGTH:
         return None
+    every_key = (keys,) if isinstance(keys, bytes) else (keys.signing, *keys.former)
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         token = _DECODER.decode(raw[_MAC_SIZE:])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         return None
-    genuine = hmac.compare_digest(sign_token(key, token).encode(), text.encode())
-    return token if genuine and token.kind == kind else None
+    # The last character of base64 may have bits that decoding drops: only one spelling of a token is taken.
+    is_canonical = base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == text
+    genuine = [hmac.compare_digest(_mac(key, raw[_MAC_SIZE:]), raw[:_MAC_SIZE]) for key in every_key]
+    return token if any(genuine) and is_canonical and token.kind == kind else None
 
 
 def list_page_prefixes(base_url: str) -> tuple[str, ...]:
@@ -78,20 +110,37 @@ def list_page_prefixes(base_url: str) -> tuple[str, ...]:
     return f"{base}/u/", f"{base}/p/"
 
 
-def create_link_builder(secret: str, base_url: str) -> LinkBuilder:
+def is_fresh(token: LinkToken, now: Instant) -> bool:
+    """Whether the link is young enough to let its holder edit."""
+    return token.issued is not None and day_of(now) - token.issued <= EDIT_DAYS
+
+
+def day_of(instant: Instant) -> int:
+    """Days since 1970 UTC."""
+    return instant // DAY
+
+
+def create_link_builder(keys: LinkKeys, base_url: str) -> LinkBuilder:
     """A function that makes the links of a message. `base_url`: the preference service's, as customers reach it.
 
     A message's link opts out of its topic; one without a topic opts out of class marketing, whatever its own class.
     """
-    key, base = derive_token_key(secret), base_url.rstrip("/")
+    key, base = keys.signing, base_url.rstrip("/")
 
-    def links(customer: str, topic: str | None, cls: str, consent_request: str | None = None) -> dict[str, str]:
+    def links(
+        customer: str, topic: str | None, cls: str, now: Instant, consent_request: str | None = None
+    ) -> dict[str, str]:
+        issued = day_of(now)
         made = {
-            "unsubscribe": f"{base}/u/{sign_token(key, LinkToken('u', customer, topic))}",
-            "preferences": f"{base}/p/{sign_token(key, LinkToken('p', customer))}",
+            "unsubscribe": f"{base}/u/{sign_token(key, LinkToken('u', customer, topic, issued))}",
+            "preferences": f"{base}/p/{sign_token(key, LinkToken('p', customer, None, issued))}",
         }
         if consent_request is not None:
-            made["confirm_consent"] = f"{base}/c/{sign_token(key, LinkToken('c', customer, consent_request))}"
+            made["confirm_consent"] = f"{base}/c/{sign_token(key, LinkToken('c', customer, consent_request, issued))}"
         return made
 
     return links
+
+
+def _mac(key: bytes, payload: bytes) -> bytes:
+    return hmac.digest(key, payload, "sha256")[:_MAC_SIZE]

@@ -24,6 +24,8 @@ from schemas.vocabulary import DAYS
 from schemas.zone_spellings import parse_zone
 
 Zone = Annotated[str, AfterValidator(parse_zone)]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+"""A language by its two letters of ISO 639-1, or three where it has no two."""
 OnExceed = Literal["defer", "drop"]
 Period = Literal["day", "week", "month"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -31,16 +33,42 @@ WeekDay = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 Days = Annotated[tuple[Day, ...], as_tuple, Field(min_length=1), distinct]
 
 
+TopicText = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+class TopicTexts(Document):
+    """The texts of a topic in one language; what is absent is shown as the topic itself has it."""
+
+    name: Text | None = None
+    description: TopicText | None = None
+    group: Text | None = None
+    reason: TopicText | None = None
+
+
 class Topic(Document):
     """A category of messages that opt-outs and consents name; a required one cannot be switched off.
 
-    `double_opt_in`: the channels on which a consent to it counts once the customer has confirmed it.
+    The preference centre shows its texts. `class`: that of its messages, marketing unless it says service, which needs
+    no consent. `channels`: which it may use; empty: each. `reason`: why a required one always comes. `double_opt_in`:
+    the channels on which a consent to it counts once the customer has confirmed it.
     """
 
     key: Key
     name: Text
     required: bool = False
     double_opt_in: Annotated[tuple[ChannelField, ...], as_tuple, distinct] = ()
+    class_: Literal["service", "marketing"] | None = Field(default=None, alias="class")
+    description: TopicText | None = None
+    group: Text | None = None
+    channels: Annotated[tuple[ChannelField, ...], as_tuple, distinct] = ()
+    reason: TopicText | None = None
+    translations: Annotated[dict[Language, TopicTexts], Field(max_length=100)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_reason(self) -> "Topic":
+        if not self.required and (self.reason or any(texts.reason for texts in self.translations.values())):
+            raise FieldError("reason", "`reason` says why a required topic always comes, and this one is not required")
+        return self
 
 
 class SituationTrigger(Document):

@@ -101,25 +101,6 @@ class FoundCustomers(msgspec.Struct, frozen=True):
     is_complete: bool = True
 
 
-class PolicyTopic(msgspec.Struct, frozen=True):
-    """A topic of the active policy. A required one cannot be switched off, except with its whole channel.
-
-    `double_opt_in`: the channels on which a consent to it must be confirmed.
-    """
-
-    key: str
-    name: str
-    required: bool = False
-    double_opt_in: tuple[str, ...] = ()
-
-
-class PolicyTopics(msgspec.Struct, frozen=True):
-    """The topics of the policy version that is about to become active."""
-
-    policy_version: int
-    topics: tuple[PolicyTopic, ...]
-
-
 # --- Erasures, in each service
 
 
@@ -372,6 +353,20 @@ STILL_OPEN_PATH = "/internal/orchestrator/attempts/still-open"
 FIND_KEY_PATH = "/internal/orchestrator/keys/find"
 HOLD_PLAN_PATH = "/internal/orchestrator/holds/plan"
 UNKNOWN_NAMES_PATH = "/internal/orchestrator/names/unknown"
+CONTACT_COUNTS_PATH = "/internal/orchestrator/contacts/count"
+
+
+class ContactCountRequest(msgspec.Struct, frozen=True):
+    """Asks how many messages a customer has got since an instant, by topic."""
+
+    customer: str
+    since: Instant
+
+
+class ContactCounts(msgspec.Struct, frozen=True):
+    """Messages that providers have taken, by topic; those without a topic are left out."""
+
+    by_topic: dict[str, int]
 
 
 class AttemptScope(msgspec.Struct, frozen=True):

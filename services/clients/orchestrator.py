@@ -6,6 +6,7 @@ import httpx
 
 from schemas.roles import Role
 from schemas.service_api import (
+    CONTACT_COUNTS_PATH,
     FIND_KEY_PATH,
     HOLD_PLAN_PATH,
     OPEN_ATTEMPTS_PATH,
@@ -13,6 +14,8 @@ from schemas.service_api import (
     UNKNOWN_NAMES_PATH,
     AttemptIds,
     AttemptScope,
+    ContactCountRequest,
+    ContactCounts,
     HoldPlan,
     HoldPlanRequest,
     KeyDigest,
@@ -22,6 +25,7 @@ from schemas.service_api import (
     ScopeNames,
     UnknownScopeNames,
 )
+from schemas.times import Instant
 from services.kit.http import internal_api
 from services.kit.http.auth import Principal
 
@@ -68,3 +72,11 @@ class OrchestratorClient:
     async def unknown_names(self, names: ScopeNames) -> UnknownScopeNames:
         """Which of these names no topic of the active policy and no campaign has."""
         return await internal_api.call(self._http, UNKNOWN_NAMES_PATH, names, UnknownScopeNames, key=self._service_key)
+
+    async def count_contacts(self, customer: str, since: Instant) -> dict[str, int]:
+        """How many messages the customer has got since an instant, by topic."""
+        request = ContactCountRequest(customer, since)
+        answer = await internal_api.call(
+            self._http, CONTACT_COUNTS_PATH, request, ContactCounts, key=self._service_key, timeout=1.0
+        )
+        return answer.by_topic

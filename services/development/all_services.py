@@ -216,14 +216,23 @@ _RESTORE = "restore it, or choose another --data-dir"
 class EmbeddedTactful:
     """All of Tactful in this process, on files in one directory."""
 
-    def __init__(self, directory: Path, *, port: int = 8000, clock: Instant | None = None) -> None:
-        """`port`: where it listens. Raises SettingsError: see `dev_settings`."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int = 8000,
+        clock: Instant | None = None,
+        brand: Mapping[str, object] | None = None,
+    ) -> None:
+        """`port`: where it listens. `brand`: of the public pages, where none is set. Raises SettingsError: see
+        `dev_settings`.
+        """
         given = dev_settings.read_given_settings()
         self.directory = directory
         self._lock_file = dev_settings.lock_data_dir(directory)
         self.keys = dev_settings.load_or_create_keys(directory, given)
         self.lab_keys = dev_settings.load_or_create_lab_keys(directory)
-        self.settings = dev_settings.complete_settings(given, directory, port, self.keys, self.lab_keys)
+        self.settings = dev_settings.complete_settings(given, directory, port, self.keys, self.lab_keys, brand)
         self.address = dev_settings.address_of(self.settings.web.host, port)
         self.clock: Clock = SystemClock() if clock is None else ManualClock(clock)
         self.registry = Registry()

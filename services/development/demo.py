@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 
 from schemas.documents import load_document
 from schemas.fields import Document
+from schemas.link_tokens import create_link_builder
 from schemas.times import format_instant
 from services.development.all_services import EmbeddedTactful
 from services.development.demo_outcomes import DemoOutcomes, takes_receipts
@@ -37,6 +38,13 @@ EVENT_INTERVAL_SECONDS = 2.0
 CUSTOMERS_WITHOUT_EVENTS = frozenset({"ada", "bruno"})
 """Customers without events of their own, so that the commands of the README print what it shows."""
 EVENT_SOURCE = "/demo/shop"
+BRAND: Mapping[str, object] = {
+    "name": "Meadow & Pine",
+    "legal_line": "Meadow & Pine, an imaginary shop",
+    "logo_file": EXAMPLES / "meadow-and-pine.svg",
+    "logo_dark_file": EXAMPLES / "meadow-and-pine-dark.svg",
+}
+"""The shop as the public pages show it."""
 BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
 
 
@@ -197,6 +205,13 @@ class DemoShop:
             log("demo_refused", level="error", path=path, status=response.status_code)
             response.raise_for_status()
         return response.json()
+
+
+def preferences_link(embedded: EmbeddedTactful, customer: str = "ada") -> str:
+    """The link to a customer's preference page, as messages have it."""
+    settings = embedded.settings
+    build_links = create_link_builder(settings.link_keys(), settings.web.public_url)
+    return build_links(customer, None, "marketing", embedded.clock.now())["preferences"]
 
 
 class NotSandbox(Conflict):

@@ -51,7 +51,8 @@ async def serve(data_dir: Path | None, port: int | None, demo: bool, clock: Inst
     if demo:
         demo_module.require_sandbox(given)
     with open_listener(given.web.host, given.web.port if port is None else port) as listener:
-        embedded = EmbeddedTactful(data_dir or given.data_dir, port=listener.getsockname()[1], clock=clock)
+        port, brand = listener.getsockname()[1], demo_module.BRAND if demo else None
+        embedded = EmbeddedTactful(data_dir or given.data_dir, port=port, clock=clock, brand=brand)
         level = given.log_level if dev_settings.is_given(given, "TACTFUL_LOG_LEVEL") else "warning"
         logs.configure_logging("tactful", level=level, on_line=log_counter(embedded.registry))
         await embedded.start()
@@ -113,6 +114,9 @@ def _format_banner(embedded: EmbeddedTactful, link: str, demo: bool) -> str:
         f"Data      {embedded.directory}   (keys in keys.json)",
         f"Delivery  {', '.join(adapters) or OFF}{': nothing leaves this machine' if is_sandbox else ''}",
     ]
+    if demo:
+        lines.append(f"Customer  {demo_module.preferences_link(embedded)}")
+        lines.append("          what Ada gets, and may choose: the page behind a link in each of her messages")
     if isinstance(embedded.clock, ManualClock):
         lines.append(f"Clock     stopped at {format_instant(embedded.clock.now())}")
     if load_settings(DeploymentSettings).data_dir.resolve() != embedded.directory.resolve():

@@ -30,6 +30,7 @@ _WITHOUT_EFFECT: Final[Mapping[str, str]] = {
     "TACTFUL_WEB__CERTIFICATE_FILE": "it serves one machine, by http",
 }
 """What only services that run alone can use, with the reason."""
+_CENTRE: Final = "TACTFUL_CENTRE__"
 _KEYS: Final = ("admin", "service", "address")
 
 
@@ -49,15 +50,26 @@ def read_given_settings() -> DeploymentSettings:
 
 
 def complete_settings(
-    given: DeploymentSettings, directory: Path, port: int, keys: Mapping[str, str], lab_keys: LabKeys
+    given: DeploymentSettings,
+    directory: Path,
+    port: int,
+    keys: Mapping[str, str],
+    lab_keys: LabKeys,
+    brand: Mapping[str, object] | None = None,
 ) -> DeploymentSettings:
-    """The settings to run with: those given, and for what is not given those of this directory and this port."""
+    """The settings to run with: those given, and for what is not given those of this directory and this port.
+
+    `brand`: of the public pages, unless a setting of it is given.
+    """
     web: dict[str, object] = {"port": port}
     sections: dict[str, Any] = {}
     if not is_given(given, "TACTFUL_WEB__PUBLIC_URL"):
         web["public_url"] = address_of(given.web.host, port)
     if not is_given(given, "TACTFUL_SANDBOX__SECRET"):
         sections["sandbox"] = {"secret": sandbox_secret(lab_keys)}
+    origins = list_setting_origins(given)
+    if brand and all(item.origin == "default" for item in origins if item.name.startswith(_CENTRE)):
+        sections["centre"] = dict(brand)
     return load_settings(
         DeploymentSettings,
         data_dir=directory,

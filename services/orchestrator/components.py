@@ -69,7 +69,7 @@ class Components:
         topics = [settings.kafka.events_topic]
         self.facts_reader = FactsReader(preference, suppression, hasher, topics)
         self.recorder = HistoryReader(preference, suppression, hasher)
-        self.links = create_link_builder(settings.require("address_key"), settings.web.public_url)
+        self.links = create_link_builder(settings.link_keys(), settings.web.public_url)
         self.settings = settings
         self.database = database
         self.clock = clock

@@ -3,11 +3,14 @@
 from fastapi import APIRouter, Request, Response
 
 from schemas.service_api import (
+    CONTACT_COUNTS_PATH,
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
     AttemptIds,
     AttemptScope,
+    ContactCountRequest,
+    ContactCounts,
     KeyDigest,
     KeyLookup,
     KeyOwner,
@@ -35,6 +38,13 @@ def internal_routes(database: Database, keys: KeyRing) -> APIRouter:
         body = await internal_api.read_request(request, AttemptIds)
         async with database.read() as tx:
             return internal_api.respond(OpenAttemptCount(await query_store.count_open_attempts(tx, body.attempts)))
+
+    @routes.post(CONTACT_COUNTS_PATH)
+    async def count_contacts(request: Request) -> Response:
+        body = await internal_api.read_request(request, ContactCountRequest)
+        async with database.read() as tx:
+            counts = await query_store.count_contacts_by_topic(tx, body.customer, body.since)
+        return internal_api.respond(ContactCounts(counts))
 
     @routes.post(FIND_KEY_PATH)
     async def find_key_owner(request: Request) -> Response:

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from schemas.customer import OptOutEntry
 from schemas.fields import CustomerId
+from schemas.policy_topics import PolicyTopics
 from schemas.recorded import PreferenceSnapshot
 from schemas.roles import is_allowed
 from schemas.service_api import (
@@ -27,7 +28,6 @@ from schemas.service_api import (
     ErasuresRequest,
     FoundCustomers,
     PastPreferenceRequest,
-    PolicyTopics,
     PreferenceHistoryRequest,
     PreferenceRequest,
 )

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from fastapi import APIRouter
 
-from schemas.link_tokens import derive_token_key
 from schemas.topics import DEAD_LETTERS, EVENTS, OPT_OUTS, OUT_TOPICS
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
 from services.erasure.erased_customers import ErasedCustomers
@@ -38,7 +37,11 @@ from services.kit.signed_json import DocumentSigner
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
 from services.preference.api import internal_routes, preference_routes
-from services.preference.centre.link_routes import centre_routes
+from services.preference.centre.brand import load_brand
+from services.preference.centre.link_context import LinkContext
+from services.preference.centre.link_routes import ContactCounter, centre_routes
+from services.preference.centre.links_api import links_routes
+from services.preference.centre.unsubscribe_routes import unsubscribe_routes
 from services.preference.consents import request_store
 from services.preference.consents.api import consent_routes, wording_routes
 from services.preference.consents.confirm_routes import confirm_routes
@@ -56,7 +59,7 @@ from services.preference.settings import PreferenceSettings
 from services.preference.tables import WATCHED_TABLES
 
 
-class OrchestratorApi(AttemptsApi, Protocol):
+class OrchestratorApi(AttemptsApi, ContactCounter, Protocol):
     """What this service asks of the orchestrator."""
 
     async def find_key(self, digest: str) -> Principal | None:
@@ -104,8 +107,8 @@ def build(
             preference_routes(database, editor, region),
             internal_routes(database, facts, wake_signal, region),
             dead_letter_routes("preference", letters),
-            centre_routes(database, editor, clock, derive_token_key(address_key), region),
-            *_consent_routers(database, requests, clock, address_key, region),
+            *_page_routes(settings, database, editor, requests, clock, orchestrator),
+            *_consent_routers(settings, database, requests, clock),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
@@ -132,13 +135,13 @@ def build(
 
 
 def _consent_routers(
-    database: Database, requests: ConsentRequests, clock: Clock, address_key: str, region: str | None
+    settings: PreferenceSettings, database: Database, requests: ConsentRequests, clock: Clock
 ) -> list[APIRouter]:
-    signer = DocumentSigner(address_key.encode(), EXPORT_KEY_PURPOSE)
+    signer = DocumentSigner(settings.require("address_key").encode(), EXPORT_KEY_PURPOSE)
     return [
-        consent_routes(database, requests, signer, clock, region),
+        consent_routes(database, requests, signer, clock, settings.region),
         wording_routes(database, signer, clock),
-        confirm_routes(database, requests, derive_token_key(address_key)),
+        confirm_routes(database, requests, clock, settings.link_keys()),
     ]
 
 
@@ -162,6 +165,23 @@ def _add_clean_up(
         "old consent requests",
         partial(repeat_every, EXPIRY_SECONDS, lambda: request_store.delete_old_requests(database, now())),
     )
+
+
+def _page_routes(
+    settings: PreferenceSettings,
+    database: Database,
+    editor: PreferenceEditor,
+    requests: ConsentRequests,
+    clock: Clock,
+    counter: ContactCounter,
+) -> list[APIRouter]:
+    """The public pages, and the links to them."""
+    context = LinkContext(database, editor, clock, settings.link_keys(), settings.region, load_brand(settings.centre))
+    return [
+        centre_routes(context, counter, requests),
+        unsubscribe_routes(context),
+        links_routes(context, settings.web.public_url),
+    ]
 
 
 def _add_opt_out_topic(

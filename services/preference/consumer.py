@@ -13,7 +13,7 @@ import msgspec
 from schemas.dead_letters import RecordEffect
 from schemas.event import Event, InvalidEvent, customers_of, decode_record, encode_event, peek_type
 from schemas.own_events import CUSTOMER_ERASED, check_event, customers_to_quarantine, may_be_refusal
-from schemas.service_api import PolicyTopics
+from schemas.policy_topics import PolicyTopics
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Record

@@ -8,25 +8,27 @@ before may name a topic that the policy no longer has.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from schemas.consent_evidence import find_unproven
 from schemas.documents import did_you_mean
 from schemas.facts import Consent, OptOut, Preference
 from schemas.link_tokens import LinkToken
-from schemas.service_api import AttemptScope, PolicyTopics
+from schemas.policy_topics import PolicyTopics
+from schemas.service_api import AttemptScope
 from schemas.vocabulary import Class
 from services.clients.opt_out_barrier import Enforcement, OptOutBarrier
 from services.erasure.erased_customers import CustomerErased, ErasedCustomers
-from services.kit.db.database import Database
+from services.kit.db.database import Database, Tx
 from services.kit.errors import PreconditionFailed, Problem
 from services.kit.runtime.clock import Clock
 from services.preference import store
 from services.preference.consents.change_origin import UNKNOWN_ORIGIN, ChangeOrigin
 from services.preference.consents.consent_terms import DEFAULT_TERMS, ConsentTerms
 from services.preference.consents.double_opt_in import ALL_TOPICS, must_be_confirmed
+from services.preference.consents.wordings import remember_wording
 from services.preference.document_form import FIELDS, consent_document, preference_document
 from services.preference.metrics import PreferenceMetrics
 from services.preference.opt_out_scopes import customer_scope, edit_scopes, opt_out_scope
@@ -39,10 +41,23 @@ from services.preference.preference_errors import (
 )
 from services.preference.preference_state import PreferenceState, apply_patch, empty_state, set_fields
 
+CENTRE: Final = "centre"
+"""The source of changes that were made on the pages behind the links in messages."""
 MAX_LISTED_TOPICS: Final = 20
 """So many topics are named when one is unknown."""
 ExpectedVersions = frozenset[int] | None
 """The versions that the caller expects; None: any."""
+
+
+class Choice(NamedTuple):
+    """What somebody has chosen: the document fields to set, and the opt-outs among it, those too that were there.
+
+    `texts`: those that the consents among it name by their keys, each with its locale.
+    """
+
+    fields: Mapping[str, Any]
+    refused: Sequence[OptOut] = ()
+    texts: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,45 @@ class PreferenceEditor:
         self._metrics.changes("api", "opted_out").inc()
         return await self._wait_until_enforced(customer, [opt_out_scope(customer, entry)], "api", start)
 
+    async def choose(
+        self,
+        customer: str,
+        compute: Callable[[Preference, PolicyTopics | None], Choice],
+        *,
+        expected: int | None = None,
+        origin: ChangeOrigin = UNKNOWN_ORIGIN,
+    ) -> EditResult:
+        """Set the document fields that `compute` makes of the customer's present preferences, under their lock: what
+        somebody has chosen on a page, whatever has changed since that was shown. No fields: nothing is written.
+
+        `expected`: the version that the preferences must have. Raises as `edit` does.
+        """
+        start, now, choice = time.monotonic(), self._clock.now(), Choice({})
+
+        def change(state: PreferenceState, topics: PolicyTopics | None) -> PreferenceState:
+            nonlocal choice
+            if expected is not None and state.version != expected:
+                raise PreconditionFailed(f"the preferences are at version {state.version}")
+            choice = compute(state.preference, topics)
+            if not choice.fields:
+                return state
+            after = apply_patch(state, choice.fields, now, self._terms)
+            check_additions(state.preference, after.preference, topics, are_confirmed=True)
+            return after
+
+        async def keep_texts(tx: Tx) -> None:
+            for text, locale in choice.texts:
+                await remember_wording(tx, text, locale, now)
+
+        cause = store.ChangeCause(CENTRE, at=now, recorded=now, **origin._asdict())
+        before, after = await self._apply_change(customer, cause, change, keep_texts)
+        scopes = edit_scopes(before.preference, after.preference, choice.fields, now)
+        scopes += [opt_out_scope(customer, entry) for entry in choice.refused]
+        self._metrics.changes(CENTRE, "opted_out" if scopes else "changed" if choice.fields else "unchanged").inc()
+        if not scopes:
+            return EditResult(before, after, None)
+        return EditResult(before, after, await self._wait_until_enforced(customer, scopes, CENTRE, start))
+
     async def unsubscribe(self, token: LinkToken, origin: ChangeOrigin = UNKNOWN_ORIGIN) -> tuple[Enforcement, OptOut]:
         """Apply an unsubscribe link: opt out of its topic, or of marketing when that is required or not named.
 
@@ -158,6 +212,7 @@ class PreferenceEditor:
         customer: str,
         cause: store.ChangeCause,
         change: Callable[[PreferenceState, PolicyTopics | None], PreferenceState],
+        keep: Callable[[Tx], Awaitable[None]] | None = None,
     ) -> tuple[PreferenceState, PreferenceState]:
         async with self._database.write() as tx:
             before = (await store.lock_states(tx, [customer], self._region, self._erased)).get(customer)
@@ -166,6 +221,8 @@ class PreferenceEditor:
             after = change(before, await store.get_topics(tx))
             if after.version != before.version:
                 await store.save_updates(tx, [store.StateUpdate(before, after, cause)])
+            if keep is not None:
+                await keep(tx)
         return before, after
 
     async def _wait_until_enforced(
@@ -199,8 +256,11 @@ def check_complete(state: PreferenceState, fields: Mapping[str, Any]) -> None:
         )
 
 
-def check_additions(before: Preference, after: Preference, topics: PolicyTopics | None) -> None:
-    """Check the opt-outs and consent that an edit adds. Raises UnknownTopic, OptOutNotAllowed, MissingConsentProof,
+def check_additions(
+    before: Preference, after: Preference, topics: PolicyTopics | None, *, are_confirmed: bool = False
+) -> None:
+    """Check the opt-outs and consent that an edit adds. `are_confirmed`: whoever made it has asked for the consents
+    that must be confirmed, and granted none of them. Raises UnknownTopic, OptOutNotAllowed, MissingConsentProof,
     ConfirmationNeeded.
     """
     for index, entry in enumerate(after.opt_outs):
@@ -208,10 +268,10 @@ def check_additions(before: Preference, after: Preference, topics: PolicyTopics 
             check_opt_out(entry, f"/opt_outs/{index}", topics)
     for index, record in enumerate(after.consent):
         if record not in before.consent:
-            _check_consent(record, f"/consent/{index}", topics)
+            _check_consent(record, f"/consent/{index}", topics, are_confirmed)
 
 
-def _check_consent(record: Consent, pointer: str, topics: PolicyTopics | None) -> None:
+def _check_consent(record: Consent, pointer: str, topics: PolicyTopics | None, is_confirmed: bool) -> None:
     if record.topic != ALL_TOPICS:
         check_topic(record.topic, f"{pointer}/topic", topics)
     if missing := find_unproven(consent_document(record)):
@@ -219,7 +279,7 @@ def _check_consent(record: Consent, pointer: str, topics: PolicyTopics | None) -
             "consent needs proof: where it was given (`source`), on which words (`wording`), and a known legal `basis`",
             errors=[Problem(f"{pointer}/{name}", code, detail) for name, code, detail in missing],
         )
-    if must_be_confirmed(record, topics):
+    if not is_confirmed and must_be_confirmed(record, topics):
         detail = (
             f"the policy lets consent to `{record.topic}` on `{record.channel}` count once the customer has confirmed "
             "it: ask for it by POST .../consents/requests, or say by `requested` when the customer asked, if they have "

@@ -3,7 +3,7 @@
 from services.kit.observability.metrics import Registry, counter
 from services.kit.observability.shared_series import duplicates_counter, optout_histogram, quarantines_counter
 
-SOURCES = ("event", "api", "unsubscribe", "confirmation")
+SOURCES = ("event", "api", "unsubscribe", "confirmation", "centre")
 ACTIONS = ("changed", "opted_out", "unchanged", "duplicate", "conflict", "erased")
 
 
@@ -17,7 +17,7 @@ class PreferenceMetrics:
             "Consent and preference changes",
             {"source": SOURCES, "action": ACTIONS},
         )
-        self.enforcement_seconds = optout_histogram(registry, "api", "unsubscribe")
+        self.enforcement_seconds = optout_histogram(registry, "api", "unsubscribe", "centre")
         self._duplicates = duplicates_counter(registry, "preference")
         self._quarantines = quarantines_counter(registry, "preference")
 

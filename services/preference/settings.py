@@ -1,7 +1,8 @@
-"""Settings of the preference service: those that all services have, with a default port of its own."""
+"""Settings of the preference service: those that all services have, a default port of its own, and its public pages."""
 
 from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.settings import Port, WebSettings
+from services.preference.centre.brand import CentreSettings
 from services.preference.consents.consent_settings import ConsentSettings
 
 REQUIRED_SETTINGS = ("database.url", "kafka.bootstrap", "service_key", "address_key", "services.orchestrator_url")
@@ -19,3 +20,4 @@ class PreferenceSettings(ConnectedServiceSettings):
 
     web: WebSettings = PreferenceWebSettings()
     consent: ConsentSettings = ConsentSettings()
+    centre: CentreSettings = CentreSettings()

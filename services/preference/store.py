@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Row
 
 from schemas.facts import Preference
-from schemas.service_api import PolicyTopics
+from schemas.policy_topics import PolicyTopics
 from schemas.times import Instant
 from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Tx
@@ -33,8 +33,8 @@ EventKey = tuple[str, ...]
 
 
 class ChangeCause(msgspec.Struct, frozen=True):
-    """Who or what changed preferences, when, and from where. `source` is event, api, unsubscribe or confirmation;
-    `network` and `agent` are those of a person's or program's request.
+    """Who or what changed preferences, when, and from where. `source` is event, api, unsubscribe, centre or
+    confirmation; `network` and `agent` are those of a person's or program's request.
     """
 
     source: str

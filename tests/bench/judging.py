@@ -259,9 +259,15 @@ async def evaluate_customers(ground: Ground, render: RenderMessage, customers: i
     return spent / 1000 / customers
 
 
+def _no_links(
+    customer: str, topic: str | None, cls: str, now: int, consent_request: str | None = None
+) -> dict[str, str]:
+    return {}
+
+
 def print_evaluations(ground: Ground, rounds: int, customers: int) -> None:
     """Print what a batch of customers takes, one after the other and by turns."""
-    render = Renderer(Contents(), lambda customer, topic, cls: {}).render_message
+    render = Renderer(Contents(), _no_links).render_message
     for by_turns, words in ((False, "one after the other"), (True, "by turns")):
         least = min(asyncio.run(evaluate_customers(ground, render, customers, by_turns)) for _ in range(rounds))
         print(f"{least:8.2f}  deciding and rendering for {customers} customers, {words}", flush=True)

@@ -34,6 +34,8 @@ SAME_WORD = {
     "services/orchestrator/decisions/tables.py": {"contact_history"},  # a table
     "services/orchestrator/erasure/erasure_steps.py": {"contact_history"},  # a table
     "services/preference/document_form.py": {"quiet_hours"},  # a field of the customer's document
+    "services/preference/centre/data_page.py": {"quiet_hours"},  # a field of the customer's document
+    "services/preference/centre/wishes.py": {"quiet_hours"},  # a field of the customer's document
     "services/development/imaginary_shop.py": {"quiet_hours"},  # a field of the customer's document
 }
 """Files that use a word which is a rule's id for something else."""

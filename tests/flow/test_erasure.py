@@ -400,7 +400,7 @@ async def test_an_erasure_that_was_a_dead_letter_is_redriven_in_every_service(pr
 
 async def test_an_unsubscribe_link_of_an_erased_customer_says_that_it_is_done(product: Live) -> None:
     await fill(product)
-    links = product.together.orchestrator.components.links(ADA, "news", "marketing")
+    links = product.together.orchestrator.components.links(ADA, "news", "marketing", product.clock.now())
     path = links["unsubscribe"].partition("/u/")[2]
     await erase(product)
     answer = await product.editor.post(f"/u/{path}")

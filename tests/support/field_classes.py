@@ -80,7 +80,7 @@ CONTENT: Final[Mapping[str, str]] = {
     "PreviewItem": "content",
     "SandboxMessage": "content",
 }
-SECRET: Final[Mapping[str, str]] = {"NewKey": "key"}
+SECRET: Final[Mapping[str, str]] = {"CustomerLinks": ALL, "NewKey": "key"}
 OPERATIONAL: Final[Mapping[str, str]] = {
     "AdapterFields": ALL,
     "AdapterList": ALL,

@@ -13,8 +13,9 @@ from schemas.documents import validate_document
 from schemas.event import Event
 from schemas.facts import Address, Consent, FrequencyLimit, HoldFact, Preference, Suppressions
 from schemas.ids import compute_message_id, hash_event
+from schemas.permission import CLOCK_TOLERANCE
 from schemas.times import Instant, parse_instant
-from services.orchestrator.policy.candidate import CLOCK_TOLERANCE, AudienceCheck, Candidate, build_candidate
+from services.orchestrator.policy.candidate import AudienceCheck, Candidate, build_candidate
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign, CompiledCondition, compile_campaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
 from services.orchestrator.policy.customer_facts import Facts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,14 @@ from fastapi import FastAPI, Request, Response
 from schemas.event import Event, encode_event
 from schemas.facts import Preference
 from schemas.service_api import (
+    CONTACT_COUNTS_PATH,
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
     AttemptIds,
     AttemptScope,
+    ContactCountRequest,
+    ContactCounts,
     KeyDigest,
     KeyLookup,
     KeyOwner,
@@ -69,6 +72,10 @@ class Orchestrator:
     attempts: dict[int, AttemptScope] = field(default_factory=dict)
     asked: list[AttemptScope] = field(default_factory=list)
     reachable: bool = True
+    contacts: dict[str, int] | None = None
+    """What it answers to how many messages came; None: it is of a version that does not know the question."""
+    counted: list[tuple[str, int]] = field(default_factory=list)
+    slow: bool = False
 
     def app(self) -> FastAPI:
         """Its doors, as the real one has them."""
@@ -89,6 +96,16 @@ class Orchestrator:
             return internal_api.respond(
                 OpenAttemptCount(sum((f"msg_{number}", 1) in ids.attempts for number in self.attempts))
             )
+
+        @app.post(CONTACT_COUNTS_PATH)
+        async def count_contacts(request: Request) -> Response:
+            asked = await internal_api.read_request(request, ContactCountRequest)
+            if self.contacts is None:
+                return Response(status_code=404)
+            if self.slow:
+                await asyncio.sleep(30)
+            self.counted.append((asked.customer, asked.since))
+            return internal_api.respond(ContactCounts(self.contacts))
 
         @app.post(FIND_KEY_PATH)
         async def find_key(request: Request) -> Response:
@@ -163,14 +180,20 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    url: str, directory: Path, *, reading: bool = True, region: str | None = None
+    url: str,
+    directory: Path,
+    *,
+    reading: bool = True,
+    region: str | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Running]:
     """The service, started on a fresh database; `reading`: it reads the log."""
     migrate(url, "services.preference")
     database, bus = Database.open(url), LocalBus(directory / "log.db")
     clock, orchestrator, registry = ManualClock(NOW), Orchestrator(), Registry()
     keys = {"admin_key": ADMIN_KEY, "service_key": SERVICE_KEY, "address_key": ADDRESS_KEY}
-    settings = PreferenceSettings.model_validate({**keys, "data_dir": directory, "region": region})
+    given = {**keys, "data_dir": directory, "region": region, **(more or {})}
+    settings = PreferenceSettings.model_validate(given)
     asked = httpx.AsyncClient(transport=httpx.ASGITransport(orchestrator.app()), base_url="http://orchestrator")
     client = OrchestratorClient(asked, SERVICE_KEY)
     service = build(settings, database=database, bus=bus, clock=clock, orchestrator=client, registry=registry)

@@ -109,6 +109,7 @@ _SUCCESS_PHRASES: Final = {
     204: "Done",
     302: "To the target",
     404: "No such link",
+    422: "Not done",
     503: "No",
 }
 
@@ -251,7 +252,8 @@ def _complete_operation(
     if method == "POST" and access.kind == "role" and access.store_response:
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_PARAMETER)
     responses: Json = operation.setdefault("responses", {})
-    responses.pop("422", None)
+    if "text/html" not in responses.get("422", {}).get("content", {}):  # a page that says what is wrong with a form
+        responses.pop("422", None)
     for status, each in (context.openapi_extra or {}).get(_MODELS, {}).items():
         document = {"application/json": {"schema": dict(answer_schemas[id(each.model)])}}
         responses[status]["content"] = {**responses[status].get("content", {}), **document}

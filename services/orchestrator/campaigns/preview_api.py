@@ -196,7 +196,8 @@ class Previewer:
             raw, links = None, {}
         else:
             facts, raw = await self._read_customer(document, request)
-            values, links = facts.customer_values, self._links(customer, document.topic, document.class_.value)
+            values = facts.customer_values
+            links = dict(self._links(customer, document.topic, document.class_.value, now))
         context = {
             "customer": {name: values[name] for name in ("id", "traits", "locale")},
             "event": _event_context(document, request.event, raw, now),

@@ -14,12 +14,12 @@ import msgspec
 
 from schemas.decision import Decision
 from schemas.message import Message
+from schemas.permission import CLOCK_TOLERANCE
 from schemas.reasons import Reason
 from schemas.times import Instant
 from schemas.vocabulary import Outcome
 from services.orchestrator.decisions.store import VersionedLedger
 from services.orchestrator.decisions.stored_trigger import StoredMessage
-from services.orchestrator.policy.candidate import CLOCK_TOLERANCE
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage, decide_in_steps
 from services.orchestrator.policy.fallback_progress import FallbackProgress

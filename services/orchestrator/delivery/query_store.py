@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.service_api import AttemptScope
 from schemas.times import Instant
+from schemas.vocabulary import MessageState
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.read_store import equality_conditions, where_clause
 
@@ -16,6 +17,10 @@ _MESSAGE_COLUMNS = (
     " updated, content"
 )
 
+_TAKEN_STATES = (
+    MessageState.ACCEPTED.value, MessageState.DELIVERED.value, MessageState.COMPLAINED.value,
+)  # fmt: skip
+"""A message in one of these has left for the customer, and nothing says that it has not arrived."""
 _WITH_OPEN_HANDOVER = (
     "message m WHERE state = 'handing_over' AND EXISTS "
     "(SELECT 1 FROM handover h WHERE h.handover_id = m.handover_id AND h.closed_at IS NULL)"
@@ -60,6 +65,18 @@ async def list_attempts(tx: Tx, message_id: str) -> Sequence[Any]:
         " (SELECT 1 FROM attempt a WHERE a.message_id = m.message_id AND a.number = m.attempts) ORDER BY 1",
         id=message_id,
     )
+
+
+async def count_contacts_by_topic(tx: Tx, customer: str, since: Instant) -> dict[str, int]:
+    """How many messages to a customer that were decided since an instant a provider has taken, by topic."""
+    rows = await tx.rows(
+        "SELECT topic, count(*) AS messages FROM tracked_message m WHERE customer = :customer AND created >= :since "
+        f"AND topic IS NOT NULL AND {tx.in_list('state', 'states')} GROUP BY topic",
+        customer=customer,
+        since=since,
+        states=tx.list_parameter(_TAKEN_STATES),
+    )
+    return {row.topic: int(row.messages) for row in rows}
 
 
 async def list_open_attempts(tx: Tx, scope: AttemptScope) -> list[tuple[str, int]]:

@@ -91,7 +91,7 @@ class Renderer:
             context["now"] = format_instant(now)
         if content.reads(planned.channel, "links"):
             request = _consent_request(triggered.event, triggered.data)
-            context["links"] = self._links(triggered.event.subject, campaign.topic, campaign.cls, request)
+            context["links"] = self._links(triggered.event.subject, campaign.topic, campaign.cls, now, request)
         rendered = content.render(planned.channel, customer["locale"], context)
         to = triggered.event.subject if address is None else address.canonical_form
         completed = self._completer.complete(planned.channel, rendered.fields, campaign.cls, to)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from schemas.times import MINUTE, Instant
+from schemas.times import Instant
 from schemas.vocabulary import Class
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
 from services.orchestrator.policy.compiled_policy import ApplicablePolicy
@@ -11,12 +11,6 @@ from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.match import IN_AUDIENCE, TriggeredCampaign, find_audience
 from services.orchestrator.policy.scope import MessageAttributes
-
-CLOCK_TOLERANCE = 5 * MINUTE
-"""In a recheck, a refusing entry counts up to five minutes before it begins.
-
-The services' clocks differ, so an opt-out that has committed may carry an instant slightly in our future.
-"""
 
 
 class AudienceCheck:

@@ -1,8 +1,9 @@
 """Recheck: the last run of the rules, on facts read after the message was claimed."""
 
 from schemas.decision import Decision
+from schemas.permission import CLOCK_TOLERANCE
 from schemas.times import MINUTE, Instant
-from services.orchestrator.policy.candidate import CLOCK_TOLERANCE, AudienceCheck, build_candidate
+from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.evaluate import RuleResults, evaluate_rules
 from services.orchestrator.policy.ledger import Ledger

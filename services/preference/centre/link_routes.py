@@ -1,111 +1,267 @@
-"""Public routes of the unsubscribe and preference links in messages.
+"""Public routes of the preference centre, `/p/{token}`: a link in a message is enough, nobody signs in.
 
 A forged link gets the same status, headers and kind of page as a genuine one. A GET changes nothing, since mail
-scanners follow links; a POST accepts any body and reads none of it (RFC 8058, one-click unsubscribe).
+scanners follow links. A POST is answered with the page itself, and not with a redirection: what it says of the change
+is then neither kept anywhere nor part of an address that somebody could make up, and sending the form again changes
+nothing, because a form only asks for what differs from what it has shown (docs/decisions/0056).
 """
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any, Final, Protocol
+
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from schemas.facts import OptOut, Preference
-from schemas.link_tokens import LinkToken, sign_token, verify_token
-from schemas.service_api import PolicyTopic, PolicyTopics
-from schemas.times import Instant
-from services.kit.db.database import Database
+from schemas.documents import DocumentError
+from schemas.facts import ConsentEvidence, Preference
+from schemas.link_tokens import LinkToken, is_fresh, sign_token, verify_token
+from schemas.policy_topics import PolicyTopics
+from schemas.times import DAY, Instant
+from services.clients.opt_out_barrier import Enforcement
+from services.erasure.erased_customers import CustomerErased
+from services.kit.errors import Invalid, Permanent, PreconditionFailed, Transient
 from services.kit.http.auth import public
 from services.kit.http.openapi import page_answers
-from services.kit.runtime.clock import Clock
+from services.kit.http.request_body import described_body
 from services.preference import store
-from services.preference.centre import page_html
-from services.preference.editor import PreferenceEditor
-from services.preference.preference_state import empty_state, to_facts
+from services.preference.centre.centre_page import COUNTED_DAYS, CentreView, SaveResult, hash_texts, render_centre
+from services.preference.centre.change_sentences import describe_changes, describe_open_questions, zone_of
+from services.preference.centre.choices import SOURCE, Cell
+from services.preference.centre.consent_wording import ConsentWording
+from services.preference.centre.data_page import render_data
+from services.preference.centre.form import CENTRE_FORM, FORM_MEDIA_TYPE, CentreForm, UnreadableForm, read_centre_form
+from services.preference.centre.languages import PageLanguage
+from services.preference.centre.link_context import LinkContext
+from services.preference.centre.saving import fields_to_undo, read_submission
+from services.preference.centre.topic_texts import ShownTopic, show_topics
+from services.preference.centre.wishes import FormFault
+from services.preference.consents.change_origin import ChangeOrigin, origin_of
+from services.preference.consents.consent_requests import ConsentQuestion, ConsentRequests
+from services.preference.consents.request_store import RequestProof
+from services.preference.editor import Choice, EditResult
 
-MARKETING_LABEL = "our offers and news"
+COUNT_WAIT: Final = 1.0
+"""Seconds that the page waits to hear how many messages have come; without an answer it does not say it."""
 
 
-def centre_routes(
-    database: Database, editor: PreferenceEditor, clock: Clock, key: bytes, region: str | None
-) -> APIRouter:
-    """`/u/{token}` and `/p/{token}`; `key` signs the tokens. `region`: the organisation's country."""
+class ContactCounter(Protocol):
+    """What the page asks of the orchestrator."""
+
+    async def count_contacts(self, customer: str, since: Instant) -> dict[str, int]:
+        """Messages that a customer has got since an instant, by topic. Raises Transient and Permanent."""
+
+
+class _FaultyForm(Exception):
+    """A form of which nothing is saved."""
+
+    def __init__(self, before: Preference, topics: list[ShownTopic], faults: list[FormFault]) -> None:
+        self.before, self.topics, self.faults = before, topics, faults
+
+
+def centre_routes(context: LinkContext, counter: ContactCounter, requests: ConsentRequests) -> APIRouter:
+    """`/p/{token}` and `/p/{token}/data`."""
     router = APIRouter(dependencies=[public()], tags=["centre"], default_response_class=HTMLResponse)
+    centre = _Centre(context, counter, requests)
 
-    @router.get("/u/{token}", summary="Ask before unsubscribing; changes nothing", **page_answers([200]))
-    async def show_unsubscribe(token: str) -> HTMLResponse:
-        link = verify_token(key, token, "u")
-        if link is None:
-            return _html_response(page_html.invalid_link_page())
-        async with database.read() as tx:
-            topics = await store.get_topics(tx)
-        return _html_response(
-            page_html.unsubscribe_page(_opt_out_label(OptOut(topic=link.topic), topics), f"/u/{token}")
-        )
+    @router.get("/p/{token}", summary="What the customer gets, and may choose", **page_answers([200]))
+    async def show_centre(token: str, request: Request) -> HTMLResponse:
+        return await centre.show(token, request)
 
-    @router.post("/u/{token}", summary="Unsubscribe: RFC 8058 one-click", **page_answers([200, 202]))
-    async def post_unsubscribe(token: str) -> HTMLResponse:
-        link = verify_token(key, token, "u")
-        if link is None:
-            return _html_response(page_html.invalid_link_page())
-        enforcement, opt_out = await editor.unsubscribe(link)
-        async with database.read() as tx:
-            topics = await store.get_topics(tx)
-        page = page_html.unsubscribed_page(_opt_out_label(opt_out, topics), enforcement.enforced)
-        return _html_response(page, 200 if enforcement.enforced else 202)
+    @router.post(
+        "/p/{token}",
+        summary="Save what the customer has chosen",
+        dependencies=[described_body({FORM_MEDIA_TYPE: CENTRE_FORM})],
+        **page_answers([200, 202, 422]),
+    )
+    async def save_centre(token: str, request: Request) -> HTMLResponse:
+        return await centre.save(token, request)
 
-    @router.get("/p/{token}", summary="What the customer gets", **page_answers([200]))
-    async def show_centre(token: str) -> HTMLResponse:
-        link = verify_token(key, token, "p")
-        if link is None:
-            return _html_response(page_html.invalid_link_page())
-        async with database.read() as tx:
-            topics = await store.get_topics(tx)
-            state = (await store.get_states(tx, [link.customer], region)).get(link.customer)
-        preference = to_facts(state or empty_state(link.customer))
-        rows = (
-            [page_html.TopicRow(topic.name, _topic_status(topic, preference)) for topic in topics.topics]
-            if topics
-            else []
-        )
-        action = f"/u/{sign_token(key, LinkToken('u', link.customer))}"
-        return _html_response(page_html.centre_page(rows, _opt_out_notice(preference, clock.now()), action))
+    @router.get("/p/{token}/data", summary="What is held about the customer", **page_answers([200]))
+    async def show_data(token: str, request: Request) -> HTMLResponse:
+        return await centre.show_data(token, request)
 
     return router
 
 
-def _html_response(html: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(html, status, page_html.PAGE_HEADERS)
+class _Centre:
+    """Answers the requests."""
 
+    def __init__(self, context: LinkContext, counter: ContactCounter, requests: ConsentRequests) -> None:
+        self._context = context
+        self._counter = counter
+        self._requests = requests
 
-def _opt_out_label(entry: OptOut, topics: PolicyTopics | None) -> str:
-    """What an opt-out stops, worded for the customer."""
-    if entry.topic is None:
-        return MARKETING_LABEL
-    topic = next((topic for topic in topics.topics if topic.key == entry.topic), None) if topics else None
-    if topic is None:
-        return entry.topic
-    return MARKETING_LABEL if topic.required else topic.name
+    async def show(self, token: str, request: Request) -> HTMLResponse:
+        link = verify_token(self._context.keys, token, "p")
+        if link is None:
+            return self._context.invalid_link(request)
+        preference, topics = await self._context.read_customer(link.customer)
+        language = self._context.language(request, preference)
+        if not is_fresh(link, self._context.now()):
+            return self._old_link(link, request, language)
+        return await self._page(token, request, language, preference, show_topics(topics, language))
 
+    async def save(self, token: str, request: Request) -> HTMLResponse:
+        link = verify_token(self._context.keys, token, "p")
+        if link is None:
+            return self._context.invalid_link(request)
+        preference, topics = await self._context.read_customer(link.customer)
+        language = self._context.language(request, preference)
+        if not is_fresh(link, self._context.now()):
+            return self._old_link(link, request, language)
+        try:
+            form = await read_centre_form(request)
+            result, asked = await self._change(link, form, language, origin_of(request))
+        except UnreadableForm:
+            return self._context.message(
+                request, language, 422, language.text("Nothing has been changed."),
+                language.text("Your browser has sent something that we cannot read. Please open the page again."),
+            )  # fmt: skip
+        except _FaultyForm as error:
+            more: dict[str, Any] = {"form": form, "faults": error.faults}
+            return await self._page(token, request, language, error.before, error.topics, 422, **more)
+        except CustomerErased:
+            return self._context.message(
+                request, language, 200, language.text("We hold nothing about you any more."),
+                language.text("You get no messages from us, and there is nothing to choose."),
+            )  # fmt: skip
+        except (PreconditionFailed, Invalid, DocumentError):
+            if form.action != "undo":
+                raise
+            refused = SaveResult(
+                language.text("This cannot be undone any more."),
+                lines=[language.text("Something has changed since. What holds now stands below.")],
+            )
+            return await self._page(token, request, language, preference, show_topics(topics, language), result=refused)
+        after = result.after.preference
+        language = language if "lang" in request.query_params else self._context.language(request, after)
+        shown = show_topics(topics, language)
+        told, pending = (
+            self._told(result, asked, shown, language),
+            result.enforcement and not result.enforcement.enforced,
+        )
+        return await self._page(token, request, language, after, shown, 202 if pending else 200, result=told)
 
-def _topic_status(topic: PolicyTopic, preference: Preference) -> str:
-    if topic.required:
-        return "Needed"
-    entries = preference.opt_outs
-    if any(entry.all or (entry.topic == topic.key and entry.channel is None) for entry in entries):
-        return "Off"
-    silenced_channels = sorted(
-        {entry.channel for entry in entries if entry.channel and entry.topic in (None, topic.key)}
-    )
-    if any(entry.cls == "marketing" for entry in entries):
-        return "No advertising"
-    return f"On, but not by {', '.join(silenced_channels)}" if silenced_channels else "On"
+    async def show_data(self, token: str, request: Request) -> HTMLResponse:
+        link = verify_token(self._context.keys, token, "p")
+        if link is None:
+            return self._context.invalid_link(request)
+        preference, topics = await self._context.read_customer(link.customer)
+        language = self._context.language(request, preference)
+        if not is_fresh(link, self._context.now()):
+            return self._old_link(link, request, language)
+        async with self._context.database.read() as tx:
+            history = await store.list_history(tx, link.customer, None, 100)
+        links = self._context.links(request, language, f"/p/{token}/data", data=None)
+        links = links._replace(centre=self._context.with_language(request, f"/p/{token}"))
+        page = render_data(self._context.pages, preference, show_topics(topics, language), history, language, links)
+        return self._context.respond(page)
 
+    async def _change(
+        self, link: LinkToken, form: CentreForm, language: PageLanguage, origin: ChangeOrigin
+    ) -> tuple[EditResult, Collection[Cell]]:
+        """What the form has changed, and the cells that the customer has to confirm by a message."""
+        if form.action == "undo":
+            return await self._undo(link, form, origin), ()
+        result, to_confirm = await self._apply(link, form, language, origin)
+        evidence = ConsentEvidence(None, origin.network, origin.agent)
+        for cell, wording in to_confirm.items():
+            proof = RequestProof(wording.key, SOURCE, evidence=evidence)
+            await self._requests.ask(link.customer, ConsentQuestion(cell.channel, cell.topic, proof))
+        return result, to_confirm
 
-def _opt_out_notice(preference: Preference, now: Instant) -> str:
-    if any(entry.all for entry in preference.opt_outs):
-        return "You get nothing but messages that you need."
-    if preference.paused_until is not None and preference.paused_until > now:
-        return "You have paused our messages. Those that you need still come."
-    if any(entry.cls == "marketing" for entry in preference.opt_outs):
-        return "You get no advertising."
-    return "You can stop our advertising at any time."
+    async def _apply(
+        self, link: LinkToken, form: CentreForm, language: PageLanguage, origin: ChangeOrigin
+    ) -> tuple[EditResult, Mapping[Cell, ConsentWording]]:
+        now, offered = self._context.now(), self._context.pages.brand.languages
+        to_confirm: Mapping[Cell, ConsentWording] = {}
+
+        def compute(before: Preference, topics: PolicyTopics | None) -> Choice:
+            nonlocal to_confirm
+            shown = show_topics(() if topics is None else topics.topics, language)
+            found = read_submission(form, before, shown, language, offered, now)
+            faults = list(found.faults)
+            if any(form.cells.values()) and form.texts != hash_texts(shown, language):
+                faults.append(FormFault("topics", "texts"))
+            if faults:
+                raise _FaultyForm(before, shown, faults)
+            to_confirm = found.to_confirm
+            return found.choice
+
+        return await self._context.editor.choose(link.customer, compute, origin=origin), to_confirm
+
+    async def _undo(self, link: LinkToken, form: CentreForm, origin: ChangeOrigin) -> EditResult:
+        async with self._context.database.read() as tx:
+            changes = await store.list_changes_until(tx, link.customer, version=form.version)
+        fields = fields_to_undo(changes, link.customer, form.version)
+        if not fields:
+            raise PreconditionFailed("no page has made this change")
+        return await self._context.editor.choose(
+            link.customer, lambda *_: Choice(fields), expected=form.version, origin=origin
+        )
+
+    def _told(
+        self, result: EditResult, asked: Collection[Cell], topics: list[ShownTopic], language: PageLanguage
+    ) -> SaveResult:
+        before, after, now = result.before.preference, result.after.preference, self._context.now()
+        sentences = describe_changes(before, after, topics, language, now)
+        sentences += describe_open_questions(asked, topics, language)
+        undo = after.version if after.version != before.version else None
+        if not sentences:
+            heading = language.text("Saved. It is as it was before.")
+        elif len(sentences) == 1:
+            heading, sentences = language.text("Saved. %(sentence)s", sentence=sentences[0]), []
+        else:
+            heading = language.text("Saved.")
+        return SaveResult(heading, sentences, [self._holds(after, result.enforcement, language)], undo)
+
+    def _holds(self, after: Preference, enforcement: Enforcement | None, language: PageLanguage) -> str:
+        if enforcement is not None and not enforcement.enforced:
+            return language.text("A message that is on its way right now may still reach you; after that, none will.")
+        zone = zone_of(after)
+        if zone is None:
+            return language.text("It holds from this moment.")
+        return language.text("It holds from this moment, %(time)s.", time=language.time(self._context.now(), zone))
+
+    async def _page(
+        self,
+        token: str,
+        request: Request,
+        language: PageLanguage,
+        preference: Preference,
+        topics: list[ShownTopic],
+        status: int = 200,
+        **more: Any,
+    ) -> HTMLResponse:
+        counts = await self._count(preference.customer)
+        view = CentreView(preference, topics, language, self._context.now(), counts, **more)
+        links = self._context.links(request, language, f"/p/{token}", data=f"/p/{token}/data")
+        return self._context.respond(render_centre(self._context.pages, view, links), status)
+
+    async def _count(self, customer: str) -> dict[str, int]:
+        since = self._context.now() - COUNTED_DAYS * DAY
+        try:
+            async with asyncio.timeout(COUNT_WAIT):
+                return await self._counter.count_contacts(customer, since)
+        except (TimeoutError, Transient, Permanent):
+            return {}
+
+    def _old_link(self, link: LinkToken, request: Request, language: PageLanguage) -> HTMLResponse:
+        """The page of a link that is too old for editing: unsubscribing works for ever."""
+        unsubscribe = sign_token(self._context.keys.signing, LinkToken("u", link.customer))
+        return self._context.message(
+            request,
+            language,
+            200,
+            language.text("This link is too old to change your choices"),
+            language.text("Please take the link in a newer message. With this one you can still unsubscribe."),
+            act={
+                "action": self._context.with_language(request, f"/u/{unsubscribe}"),
+                "fields": [("List-Unsubscribe", "One-Click")],
+                "button": language.text("Unsubscribe from all advertising"),
+                "primary": True,
+            },
+        )

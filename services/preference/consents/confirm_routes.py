@@ -11,12 +11,13 @@ from typing import assert_never
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from schemas.link_tokens import LinkToken, sign_token, verify_token
-from schemas.service_api import PolicyTopics
+from schemas.link_tokens import LinkKeys, LinkToken, day_of, sign_token, verify_token
+from schemas.policy_topics import PolicyTopics
 from schemas.words import channel_words
 from services.kit.db.database import Database
 from services.kit.http.auth import public
 from services.kit.http.openapi import page_answers
+from services.kit.runtime.clock import Clock
 from services.preference import store
 from services.preference.consents import confirm_page
 from services.preference.consents.change_origin import origin_of
@@ -25,20 +26,20 @@ from services.preference.consents.request_store import ConsentRequest
 from services.preference.consents.wordings import KeptWording, find_wordings
 
 
-def confirm_routes(database: Database, requests: ConsentRequests, key: bytes) -> APIRouter:
-    """`/c/{token}`; `key` signs the tokens."""
+def confirm_routes(database: Database, requests: ConsentRequests, clock: Clock, keys: LinkKeys) -> APIRouter:
+    """`/c/{token}`; `keys` sign the tokens."""
     router = APIRouter(dependencies=[public()], tags=["consents"], default_response_class=HTMLResponse)
 
     @router.get("/c/{token}", summary="Ask before confirming a consent; changes nothing", **page_answers([200]))
     async def show_confirmation(token: str) -> HTMLResponse:
-        link = verify_token(key, token, "c")
+        link = verify_token(keys, token, "c")
         if link is None:
             return _to_page(confirm_page.unknown_page())
         return await answer(await requests.find_asked(link), f"/c/{token}")
 
     @router.post("/c/{token}", summary="Confirm a consent, once", **page_answers([200]))
     async def confirm_consent(token: str, request: Request) -> HTMLResponse:
-        link = verify_token(key, token, "c")
+        link = verify_token(keys, token, "c")
         if link is None:
             return _to_page(confirm_page.unknown_page())
         return await answer(await requests.confirm(link, origin_of(request)), "")
@@ -48,7 +49,10 @@ def confirm_routes(database: Database, requests: ConsentRequests, key: bytes) ->
         async with database.read() as tx:
             topics = await store.get_topics(tx)
             kept = (await find_wordings(tx, [wording])).get(wording or "")
-        preferences = "" if found.request is None else f"/p/{sign_token(key, LinkToken('p', found.request.customer))}"
+        preferences = ""
+        if found.request is not None:
+            link = LinkToken("p", found.request.customer, None, day_of(clock.now()))
+            preferences = f"/p/{sign_token(keys.signing, link)}"
         return _to_page(_page_of(found, topics, kept, action, preferences))
 
     return router

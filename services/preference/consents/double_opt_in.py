@@ -7,7 +7,7 @@ import msgspec
 
 from schemas.consent_evidence import GRANTED, UNCONFIRMED
 from schemas.facts import Consent, OptOut
-from schemas.service_api import PolicyTopics
+from schemas.policy_topics import PolicyTopics
 from schemas.vocabulary import CHANNELS
 
 ALL_TOPICS = "*"

@@ -24,7 +24,9 @@ class Books:
     def get_content(self, campaign: str, version: int) -> CompiledContent:
         return self._content
 
-    def links(self, customer: str, topic: str | None, cls: str, consent_request: str | None = None) -> dict[str, str]:
+    def links(
+        self, customer: str, topic: str | None, cls: str, now: int, consent_request: str | None = None
+    ) -> dict[str, str]:
         self.linked.append(customer)
         return {"unsubscribe": f"https://example.org/u/{customer}", "preferences": "https://example.org/p"}
 

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from schemas.facts import SuppressionEntry
+from schemas.permission import CLOCK_TOLERANCE
 from schemas.times import MINUTE
-from services.orchestrator.policy.candidate import CLOCK_TOLERANCE, AudienceCheck, build_candidate
+from services.orchestrator.policy.candidate import AudienceCheck, build_candidate
 from services.orchestrator.policy.ledger import Ledger
 from services.orchestrator.policy.scope import MessageAttributes
 from tests.support.policy_builders import at, campaign, event, facts, policy, preference, touch, try_on

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.facts import Consent, HoldFact, OptOut, SuppressionEntry, Suppressions
+from schemas.permission import CLOCK_TOLERANCE
 from schemas.times import MINUTE, SECOND, format_instant
 from services.orchestrator.policy import recheck
-from services.orchestrator.policy.candidate import CLOCK_TOLERANCE
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import decide
 from services.orchestrator.policy.ledger import Ledger

@@ -9,7 +9,7 @@ from schemas.consent_evidence import LEGAL_BASES, agent_family, check_network, f
 from schemas.customer import ConsentRecord, Customer
 from schemas.documents import DocumentError, validate_document
 from schemas.facts import Consent, OptOut, Preference
-from schemas.service_api import PolicyTopic, PolicyTopics
+from schemas.policy_topics import PolicyTopic, PolicyTopics
 from schemas.times import DAY, parse_instant
 from schemas.vocabulary import CHANNELS
 from services.preference import preference_state

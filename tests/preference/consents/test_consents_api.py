@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from schemas.event import decode_event
-from schemas.link_tokens import LinkToken, create_link_builder, derive_token_key, sign_token, verify_token
+from schemas.link_tokens import (
+    LinkToken,
+    create_link_builder,
+    day_of,
+    derive_link_keys,
+    derive_token_key,
+    sign_token,
+    verify_token,
+)
 from schemas.own_events import CONSENT_REQUESTED, check_event
 from schemas.times import DAY, HOUR
 from schemas.topics import EVENTS
@@ -38,7 +46,7 @@ GRANTED = {
     "source": "checkout",
     "wording": "newsletter-3",
 }
-LINKS = create_link_builder(ADDRESS_KEY, "http://preference")
+LINKS = create_link_builder(derive_link_keys(ADDRESS_KEY), "http://preference")
 
 
 async def known(at_work: Running, **fields: Any) -> None:
@@ -54,7 +62,7 @@ async def ask(at_work: Running, **changes: Any) -> dict[str, Any]:
 
 
 def path_of(request: dict[str, Any], customer: str = "c-1") -> str:
-    return LINKS(customer, None, "transactional", request["id"])["confirm_consent"].removeprefix("http://preference")
+    return LINKS(customer, None, "transactional", 0, request["id"])["confirm_consent"].removeprefix("http://preference")
 
 
 async def press(at_work: Running, path: str, method: str = "POST") -> str:
@@ -177,7 +185,9 @@ async def test_asking_again_lifts_the_opt_out_from_just_that_and_says_what_still
     page = await at_work.http.post(path_of(await ask(at_work)), headers={"Authorization": ""})
     assert "we send nothing until you allow it again" in page.text
     preferences = page.text.partition('href="/p/')[2].partition('"')[0]
-    assert verify_token(derive_token_key(ADDRESS_KEY), preferences, "p") == LinkToken("p", "c-1")
+    assert verify_token(derive_token_key(ADDRESS_KEY), preferences, "p") == LinkToken(
+        "p", "c-1", None, day_of(at_work.clock.now())
+    )
     assert (await at_work.http.get(C)).json()["opt_outs"] == [{"class": "marketing"}]
 
 

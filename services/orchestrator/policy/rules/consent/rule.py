@@ -6,7 +6,7 @@ Of the records that match, the newest decides; of two at the same instant, the s
 from functools import lru_cache
 
 from schemas.decision import Verdict
-from schemas.facts import Consent
+from schemas.permission import GRANTED, find_deciding_consent
 from schemas.times import Instant
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
@@ -14,19 +14,13 @@ from services.orchestrator.policy.rules.consent.declaration import ID, NO_CONSEN
 from services.orchestrator.policy.scope import MessageAttributes
 from services.orchestrator.policy.verdicts import ALLOW, deny, instant_text
 
-GRANTED = "granted"
-ALL_TOPICS = "*"
-
 
 def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, ...]:
     """A grant counts from its time until it expires; a refusal counts even if it is slightly ahead of our clock."""
-    attributes, newest = candidate.attributes, None
-    for record in facts.preference.consent:
-        if record.channel != attributes.channel or record.topic not in (attributes.topic, ALL_TOPICS):
-            continue
-        latest = t if record.status == GRANTED else t + candidate.clock_tolerance
-        if record.at <= latest and (newest is None or _takes_precedence(record, newest)):
-            newest = record
+    attributes = candidate.attributes
+    newest = find_deciding_consent(
+        facts.preference.consent, attributes.channel, attributes.topic, t, candidate.clock_tolerance
+    )
     if newest is None:
         return (_deny(attributes),)
     if newest.status != GRANTED:
@@ -43,12 +37,3 @@ def _deny(attributes: MessageAttributes, **record: str | None) -> Verdict:
 @lru_cache(maxsize=8192)
 def _allow(granted_at: Instant) -> tuple[Verdict, ...]:
     return (Verdict(ID, None, ALLOW, None, None, {"granted_at": instant_text(granted_at)}),)
-
-
-def _takes_precedence(record: Consent, other: Consent) -> bool:
-    """Whether a record is newer than another one, or the stricter of two at one instant."""
-    if record.at != other.at or other.status != GRANTED:
-        return record.at > other.at
-    if record.status != GRANTED:
-        return True
-    return record.expires is not None and (other.expires is None or record.expires < other.expires)

@@ -17,7 +17,14 @@ PAUSED: Final = "paused"
 
 
 def _explain_class(verdict: Verdict) -> str:
-    return f"the customer opted out of {verdict.evidence.get('class')} messages"
+    return f"the customer opted out of {_class_words(verdict)}"
+
+
+def _class_words(verdict: Verdict) -> str:
+    """`marketing messages`, or `marketing messages about the topic news on SMS`."""
+    channel, topic = verdict.evidence.get("channel"), verdict.evidence.get("topic")
+    about = f" about the topic {topic}" if topic else ""
+    return f"{verdict.evidence.get('class')} messages{about}{f' on {channel_words(channel)}' if channel else ''}"
 
 
 def _explain_channel(verdict: Verdict) -> str:
@@ -44,7 +51,7 @@ def _opt_in(what: str) -> Callable[[Verdict], list[Remedy]]:
     def remedies(verdict: Verdict) -> list[Remedy]:
         value = verdict.evidence.get(what)
         words = {
-            "class": f"{value} messages",
+            "class": _class_words(verdict),
             "channel": channel_words(value),
             "topic": _topic_words(verdict),
         }.get(what, what)

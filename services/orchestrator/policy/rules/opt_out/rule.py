@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.decision import Verdict
 from schemas.facts import OptOut
+from schemas.permission import covers_message
 from schemas.times import Instant
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
@@ -33,7 +34,8 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     if not preference.opt_outs and preference.paused_until is None:
         return _ALLOW
     required = attributes.topic in facts.policy.required_topics
-    covering = [entry for entry in preference.opt_outs if _covers(entry, attributes)]
+    target = attributes.cls, attributes.channel, attributes.topic
+    covering = [entry for entry in preference.opt_outs if covers_message(entry, *target)]
     reasons = [_reason(entry) for entry in covering]
     for reason in _REASON_ORDER:
         if reason in reasons and (not required or reason == OPTED_OUT_CHANNEL):
@@ -42,17 +44,6 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
     if paused_until is not None and paused_until > t and not required:
         return (deny(ID, PAUSED, until=paused_until, paused_until=instant_text(paused_until)),)
     return _ALLOW
-
-
-def _covers(entry: OptOut, attributes: MessageAttributes) -> bool:
-    if entry.all:
-        return True
-    return (
-        (entry.cls is not None or entry.channel is not None or entry.topic is not None)
-        and (entry.cls is None or entry.cls == attributes.cls)
-        and (entry.channel is None or entry.channel == attributes.channel)
-        and (entry.topic is None or entry.topic == attributes.topic)
-    )
 
 
 def _reason(entry: OptOut) -> str:
@@ -65,10 +56,20 @@ def _reason(entry: OptOut) -> str:
 
 def _evidence(reason: str, attributes: MessageAttributes, covering: Sequence[OptOut]) -> dict[str, Any]:
     if reason == OPTED_OUT_CLASS:
-        return {"class": attributes.cls}
+        return {"class": attributes.cls, **_narrowing(covering)}
     if reason == OPTED_OUT_CHANNEL:
         return {"channel": attributes.channel}
     if reason != OPTED_OUT_TOPIC:
         return {}
     is_whole_topic = any(entry.channel is None for entry in covering if _reason(entry) == OPTED_OUT_TOPIC)
     return {"topic": attributes.topic, **({} if is_whole_topic else {"channel": attributes.channel})}
+
+
+def _narrowing(covering: Sequence[OptOut]) -> dict[str, str]:
+    """The channel and topic to which an opt-out of a class is limited; nothing if one is of the whole class."""
+    widest = min(
+        (entry for entry in covering if entry.cls is not None),
+        key=lambda entry: (entry.channel is not None) + (entry.topic is not None),
+    )
+    named = {"channel": widest.channel, "topic": widest.topic}
+    return {name: value for name, value in named.items() if value is not None}

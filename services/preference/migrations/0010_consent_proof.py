@@ -4,7 +4,7 @@ from alembic import op
 
 from services.preference.tables import consent_request_columns, origin_columns, wording_columns
 
-revision = "0011"
+revision = "0010"
 down_revision = "0009"
 
 

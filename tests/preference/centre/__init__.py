@@ -1,0 +1,1 @@
+"""Tests of the preference centre and the unsubscribe pages."""
