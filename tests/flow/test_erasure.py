@@ -17,6 +17,7 @@ from services.kit.bus.protocol import Outgoing
 from services.orchestrator.decisions.evaluation import EvaluationRequest
 from services.orchestrator.decisions.stored_trigger import StoredMessage
 from services.orchestrator.delivery.attempts import AttemptResult
+from tests.support.centre_form import press
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.handovers import report
 from tests.support.live_product import CLOUD_EVENT, Live, live
@@ -405,6 +406,17 @@ async def test_an_unsubscribe_link_of_an_erased_customer_says_that_it_is_done(pr
     await erase(product)
     answer = await product.editor.post(f"/u/{path}")
     assert answer.status_code == 200
+    assert await found_in_databases(product) == set()
+
+
+async def test_the_preference_page_of_an_erased_customer_holds_nothing_and_keeps_nothing(product: Live) -> None:
+    await fill(product)
+    links = product.together.orchestrator.components.links(ADA, "news", "marketing", product.clock.now())
+    path = links["preferences"].partition("/p/")[2]
+    await erase(product)
+    for action in ("stop", "pause", "save"):
+        answer = await press(product.editor, f"/p/{path}", action, 0)
+        assert answer.status_code == 200 and "We hold nothing about you any more." in answer.text
     assert await found_in_databases(product) == set()
 
 

@@ -285,7 +285,7 @@ def _stop_row(view: CentreView) -> dict[str, Any]:
         }
     return {
         "title": language.text("Unsubscribe from all advertising"),
-        "text": language.text("All topics, in every way, at once. You can come back on this page."),
+        "text": language.text("All of it, in every way, at once. You can come back on this page."),
         "action": "stop",
         "button": language.text("Unsubscribe"),
     }
