@@ -14,7 +14,7 @@ The order of these steps and their locks is model-checked: docs/protocols/Dispat
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -51,6 +51,8 @@ from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.recheck import is_still_allowed, recheck_message
 
 T = TypeVar("T")
+NO_ANSWER: Final = "no_answer"
+"""Detail of messages for which an adapter has returned no result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,9 +328,10 @@ class Delivery:
         health.start(len(part))
         answers = [HandoverResult(item.message.id, "unknown", detail="cancelled") for item in part]
         try:
-            answers = await adapter.send_batch(
+            given = await adapter.send_batch(
                 [_with_trace(item, triggered) for item in part], WatchedFirstByte(self._deadlines, health)
             )
+            answers = _one_for_each(part, given)
         except Exception as error:  # an adapter's fault must not stop the others
             log("adapter_raised", level="error", channel=channel, adapter=name, error_class=type(error).__name__)
             answers = [HandoverResult(item.message.id, "unknown", detail=type(error).__name__) for item in part]
@@ -399,6 +402,17 @@ def _waited_for(to_send: Sequence[ClaimedMessage], inputs: EvaluationInput) -> C
     """The messages whose campaigns fall back: others may wait for them."""
     falling_back = inputs.catalogue.falling_back
     return {item.message.id for item in to_send if item.message.campaign in falling_back} if falling_back else ()
+
+
+def _one_for_each(part: Sequence[ClaimedMessage], given: Sequence[HandoverResult]) -> list[HandoverResult]:
+    """An adapter's answers, one for each message, in order. Of a message that it leaves out nobody knows anything: what
+    follows in the batch is found by counting answers, so that nothing may be sent again in place of it.
+    """
+    by_id = {answer.message_id: answer for answer in given}
+    if len(given) != len(part) or len(by_id) != len(part):
+        log("adapter_answers_differ", level="error", adapter=part[0].adapter, messages=len(part), answers=len(given))
+    ids = [item.message.id for item in part]
+    return [by_id.get(id) or HandoverResult(id, "unknown", detail=NO_ANSWER) for id in ids]
 
 
 def _with_trace(item: ClaimedMessage, triggered: Mapping[str, TriggeredCampaign]) -> Message:
