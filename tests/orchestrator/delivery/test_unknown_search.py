@@ -227,6 +227,64 @@ async def fallen_back(us: Crew, minutes: int) -> tuple[SearchedProvider, list[tu
     return provider, [tuple(row) for row in rows]
 
 
+async def test_a_message_whose_end_was_noted_after_its_campaign_fell_back_is_not_sent_late(tmp_path: Path) -> None:
+    """Its owner died, and no dispatcher closed the attempt before the next channel had gone."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'search.db'}"
+    await upgrade_schema(url, "services.orchestrator")
+    async with crew(url, tmp_path, FREE, size=1, chain=("push", "email")) as us:
+        provider, worker = SearchedProvider(us.provider), us.workers[0]
+        adapters = dataclasses.replace(Adapters.one_each({"push": provider}), searches={provider.name: SEARCH})
+        made = Searched(us, provider, adapters)
+        await worker.decide_and_mark(record("a", "e-1", "chain", us.clock.now()))
+        us.clock.advance(1800 * SECOND)
+        await worker.scheduler.tick(us.clock.now())
+        assert await worker.hand_over("email") == 1
+        us.clock.advance(SECOND)
+        await made.fail_again()
+        us.clock.advance(1800 * SECOND)
+        await made.search().search_due()
+        async with us.database.read() as tx:
+            rows = await tx.rows("SELECT channel, state FROM tracked_message ORDER BY channel")
+        assert len(provider.asked) == 1
+        assert [tuple(row) for row in rows] == [("email", "accepted"), ("push", "unknown")]
+
+
+async def test_a_search_and_somebody_who_locks_the_same_customers_do_not_wait_for_each_other(
+    database_url: str, tmp_path: Path
+) -> None:
+    """What was found and what was absent is written together: all ledgers are locked at once, in one order."""
+    await upgrade_schema(database_url, "services.orchestrator")
+    async with crew(database_url, tmp_path, FREE, size=1) as us:
+        provider, is_locked = SearchedProvider(us.provider), asyncio.Event()
+        adapters = dataclasses.replace(Adapters.one_each({"push": provider}), searches={provider.name: SEARCH})
+        made = Searched(us, provider, adapters)
+        await us.workers[0].decide_and_mark(*(record(each, f"e-{each}", "low", us.clock.now()) for each in "ab"))
+        await made.fail_again()
+        others: list[asyncio.Task[None]] = []
+
+        async def lock_both() -> None:
+            async with us.database.write() as tx:
+                await ledger_store.lock_ledgers(tx, ["a"])
+                is_locked.set()
+                await asyncio.sleep(0.5)  # until the search waits
+                await ledger_store.lock_ledgers(tx, ["b"])
+
+        async def find_b(messages: Sequence[SearchedMessage]) -> list[SearchAnswer]:
+            async with us.database.read() as tx:
+                owners = {row.message_id: row.customer for row in await tx.rows("SELECT * FROM message")}
+            others.append(asyncio.create_task(lock_both()))
+            await is_locked.wait()
+            return [SearchAnswer(each.id, "found" if owners[each.id] == "b" else "absent") for each in messages]
+
+        provider.find_handed_over = find_b  # type: ignore[method-assign]
+        us.clock.advance(1800 * SECOND)
+        await made.search().search_due()
+        await asyncio.gather(*others)
+        async with us.database.read() as tx:
+            rows = await tx.rows("SELECT customer, state FROM tracked_message ORDER BY customer")
+        assert [tuple(row) for row in rows] == [("a", "retry"), ("b", "accepted")]
+
+
 @pytest.mark.parametrize(
     ("minutes", "states"),
     [
