@@ -41,6 +41,7 @@ from services.orchestrator.delivery.adapter_health import AdapterHealth, Watched
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.attempts import PROVIDER_FAILS, AttemptEnd, AttemptResult, may_repeat
 from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
+from services.orchestrator.delivery.earlier_attempts import find_arrived
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.reply_window import ReplyWindows
 from services.orchestrator.delivery.results import record_late_results, record_results
@@ -162,15 +163,18 @@ class Delivery:
     async def deliver(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
         """Recheck, send and record messages whose claims have committed: all those of one handover."""
         await self._end_as_unknown([item for item in claimed_messages if not item.is_repeatable])
-        to_check = [item for item in claimed_messages if item.is_repeatable]
+        repeatable = [item for item in claimed_messages if item.is_repeatable]
+        arrived = await _retry_until_written(lambda: find_arrived(self._database, repeatable))
+        arrived_ids = {each.message_id for each in arrived}
+        to_check = [item for item in repeatable if item.message.id not in arrived_ids]
         if not to_check:
-            await self._record(claimed_messages, [])
+            await self._record(claimed_messages, arrived)
             return
         result = await self._recheck_until(to_check, deadline)
         if result is None:
             # Nothing was sent, and we are the owner: saying so now beats being closed as unknown by recovery.
             no_facts = [HandoverResult(item.message.id, "retry", detail="no_facts") for item in to_check]
-            await self._record(claimed_messages, no_facts)
+            await self._record(claimed_messages, [*arrived, *no_facts])
             return
         await self._refuse([item for item in to_check if item.message.id in result.refused], result)
         to_send = [item for item in to_check if item.message.id not in result.refused]
@@ -180,7 +184,9 @@ class Delivery:
         refused_ids = {each.message_id for each in late}
         in_time = [item for item in to_send if item.message.id not in refused_ids]
         answers = await self._send(in_time, deadline, result.triggered_campaigns) if in_time else []
-        await self._record(claimed_messages, [*late, *answers], waited_for=_waited_for(to_send, result.inputs))
+        await self._record(
+            claimed_messages, [*arrived, *late, *answers], waited_for=_waited_for(to_send, result.inputs)
+        )
 
     # 2. Recheck
 
@@ -438,7 +444,9 @@ def _is_unchanged(item: ClaimedMessage, facts: Facts, inputs: EvaluationInput, n
 
 
 async def _retry_until_written(write: Callable[[], Awaitable[T]]) -> T:
-    """Write, and try again until the database takes it: the result of an attempt must not be lost."""
+    """Write, and try again until the database takes it: the result of an attempt must not be lost. Reads what has to be
+    known before anything is sent, as well.
+    """
     delay = 0.05
     while True:
         try:
