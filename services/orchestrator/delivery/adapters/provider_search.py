@@ -79,7 +79,7 @@ async def _search(client: ProviderClient, api: ProviderSearchApi, message: Searc
             return SearchAnswer(message.id, "failed", detail=str(cause))
         if answer.status != 200:
             return SearchAnswer(message.id, "failed", detail=f"status {answer.status}")
-        pages.append(api.read_page(_decode(answer.body), message))
+        pages.append(api.read_page(_parse_json(answer.body), message))
         if pages[-1].finding == "found":
             break
     found = next((each for each in reversed(pages) if each.finding != "absent"), ABSENT if pages else UNCLEAR)
@@ -87,7 +87,7 @@ async def _search(client: ProviderClient, api: ProviderSearchApi, message: Searc
     return SearchAnswer(message.id, found.finding, provider_id)
 
 
-def _decode(body: bytes | None) -> Any:
+def _parse_json(body: bytes | None) -> Any:
     try:
         return msgspec.json.decode(body or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
