@@ -68,7 +68,7 @@ class MetricFamily(Generic[Child]):
         child = self._children.get(values)
         if child is not None:
             return child
-        self._check(values)
+        self._check_values(values)
         with self._lock:
             return self._create_child(values)
 
@@ -96,7 +96,7 @@ class MetricFamily(Generic[Child]):
         else:
             combinations = tuple(combinations)
             for each in combinations:
-                self._check(each)
+                self._check_values(each)
         with self._lock:
             self._declared.update((each, None) for each in combinations if each not in self._children)
 
@@ -106,7 +106,7 @@ class MetricFamily(Generic[Child]):
             for values in tuple(self._declared):
                 self._create_child(values)
 
-    def _check(self, values: tuple[str, ...]) -> None:
+    def _check_values(self, values: tuple[str, ...]) -> None:
         if len(values) != len(self.label_names):
             raise ValueError(f"this metric needs values for {self.label_names}")
         for name, value, known in zip(self.label_names, values, self._allowed_values, strict=True):

@@ -14,7 +14,7 @@ The order of these steps and their locks is model-checked: docs/protocols/Dispat
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -41,6 +41,7 @@ from services.orchestrator.delivery.adapter_health import AdapterHealth, Watched
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.attempts import PROVIDER_FAILS, AttemptEnd, AttemptResult, may_repeat
 from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
+from services.orchestrator.delivery.earlier_attempts import find_arrived
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.reply_window import ReplyWindows
 from services.orchestrator.delivery.results import record_late_results, record_results
@@ -51,6 +52,8 @@ from services.orchestrator.policy.match import TriggeredCampaign
 from services.orchestrator.policy.recheck import is_still_allowed, recheck_message
 
 T = TypeVar("T")
+NO_ANSWER: Final = "no_answer"
+"""Detail of messages for which an adapter has returned no result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +163,18 @@ class Delivery:
     async def deliver(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
         """Recheck, send and record messages whose claims have committed: all those of one handover."""
         await self._end_as_unknown([item for item in claimed_messages if not item.is_repeatable])
-        to_check = [item for item in claimed_messages if item.is_repeatable]
+        repeatable = [item for item in claimed_messages if item.is_repeatable]
+        arrived = await _retry_until_written(lambda: find_arrived(self._database, repeatable))
+        arrived_ids = {each.message_id for each in arrived}
+        to_check = [item for item in repeatable if item.message.id not in arrived_ids]
         if not to_check:
-            await self._record(claimed_messages, [])
+            await self._record(claimed_messages, arrived)
             return
         result = await self._recheck_until(to_check, deadline)
         if result is None:
             # Nothing was sent, and we are the owner: saying so now beats being closed as unknown by recovery.
             no_facts = [HandoverResult(item.message.id, "retry", detail="no_facts") for item in to_check]
-            await self._record(claimed_messages, no_facts)
+            await self._record(claimed_messages, [*arrived, *no_facts])
             return
         await self._refuse([item for item in to_check if item.message.id in result.refused], result)
         to_send = [item for item in to_check if item.message.id not in result.refused]
@@ -178,7 +184,9 @@ class Delivery:
         refused_ids = {each.message_id for each in late}
         in_time = [item for item in to_send if item.message.id not in refused_ids]
         answers = await self._send(in_time, deadline, result.triggered_campaigns) if in_time else []
-        await self._record(claimed_messages, [*late, *answers], waited_for=_waited_for(to_send, result.inputs))
+        await self._record(
+            claimed_messages, [*arrived, *late, *answers], waited_for=_waited_for(to_send, result.inputs)
+        )
 
     # 2. Recheck
 
@@ -326,9 +334,10 @@ class Delivery:
         health.start(len(part))
         answers = [HandoverResult(item.message.id, "unknown", detail="cancelled") for item in part]
         try:
-            answers = await adapter.send_batch(
+            given = await adapter.send_batch(
                 [_with_trace(item, triggered) for item in part], WatchedFirstByte(self._deadlines, health)
             )
+            answers = _one_for_each(part, given)
         except Exception as error:  # an adapter's fault must not stop the others
             log("adapter_raised", level="error", channel=channel, adapter=name, error_class=type(error).__name__)
             answers = [HandoverResult(item.message.id, "unknown", detail=type(error).__name__) for item in part]
@@ -401,6 +410,17 @@ def _waited_for(to_send: Sequence[ClaimedMessage], inputs: EvaluationInput) -> C
     return {item.message.id for item in to_send if item.message.campaign in falling_back} if falling_back else ()
 
 
+def _one_for_each(part: Sequence[ClaimedMessage], given: Sequence[HandoverResult]) -> list[HandoverResult]:
+    """An adapter's answers, one for each message, in order. Of a message that it leaves out nobody knows anything: what
+    follows in the batch is found by counting answers, so that nothing may be sent again in place of it.
+    """
+    by_id = {answer.message_id: answer for answer in given}
+    if len(given) != len(part) or len(by_id) != len(part):
+        log("adapter_answers_differ", level="error", adapter=part[0].adapter, messages=len(part), answers=len(given))
+    ids = [item.message.id for item in part]
+    return [by_id.get(id) or HandoverResult(id, "unknown", detail=NO_ANSWER) for id in ids]
+
+
 def _with_trace(item: ClaimedMessage, triggered: Mapping[str, TriggeredCampaign]) -> Message:
     """The message with the trace context of its event, if that has one."""
     found = item.triggered or triggered.get(item.message.id)
@@ -424,7 +444,9 @@ def _is_unchanged(item: ClaimedMessage, facts: Facts, inputs: EvaluationInput, n
 
 
 async def _retry_until_written(write: Callable[[], Awaitable[T]]) -> T:
-    """Write, and try again until the database takes it: the result of an attempt must not be lost."""
+    """Write, and try again until the database takes it: the result of an attempt must not be lost. Reads what has to be
+    known before anything is sent, as well.
+    """
     delay = 0.05
     while True:
         try:

@@ -74,6 +74,8 @@ class UnknownSearch:
         ]
         async with self._database.write() as tx:
             now = self._clock.now()
+            # All at once, in customer order: two steps that lock some each could wait for somebody else, who waits.
+            await ledger_store.lock_ledgers(tx, sorted({each.customer for each in (*found, *absent)}))
             await record_late_results(tx, found, now)
             retried = await record_absences(tx, absent, now)
         failed = sum(answer.finding == "failed" for answer in answers)

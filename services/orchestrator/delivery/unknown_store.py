@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from schemas.campaign import MIN_FALLBACK_AFTER
 from schemas.times import Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.store import ERASED_SOURCE
@@ -30,7 +31,8 @@ async def find_due_searches(tx: Tx, adapter: str, now: Instant, limit: int) -> S
 
 async def find_overtaken(tx: Tx, ids: Sequence[str]) -> set[str]:
     """Those of these messages whose event went out on another channel after their attempt had ended, or is about to:
-    their campaign has fallen back. The caller holds the locks of their ledgers.
+    their campaign has fallen back. It may also do so while the attempt is open, where its owner is dead and nobody has
+    closed it yet, but no sooner after the claim than a campaign can wait. The caller holds the locks of their ledgers.
     """
     if not ids:
         return set()
@@ -38,9 +40,11 @@ async def find_overtaken(tx: Tx, ids: Sequence[str]) -> set[str]:
         "SELECT DISTINCT m.message_id FROM message m JOIN message o ON o.customer = m.customer "
         "AND o.campaign = m.campaign AND o.event_source = m.event_source AND o.event_id = m.event_id "
         "AND o.message_id <> m.message_id LEFT JOIN handover h ON h.handover_id = o.handover_id "
-        f"WHERE {tx.in_list('m.message_id', 'ids')} "
-        "AND (o.state IN ('pending', 'retry') OR h.claimed_at > m.updated)",
+        "LEFT JOIN handover own ON own.handover_id = m.handover_id "
+        f"WHERE {tx.in_list('m.message_id', 'ids')} AND (o.state IN ('pending', 'retry') "
+        "OR h.claimed_at > m.updated OR h.claimed_at >= own.claimed_at + :soonest)",
         ids=tx.list_parameter(ids),
+        soonest=MIN_FALLBACK_AFTER,
     )
     return {message_id for (message_id,) in rows}
 

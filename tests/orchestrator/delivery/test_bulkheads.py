@@ -5,17 +5,20 @@ dispatcher is shared with another adapter.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schemas.message import HandoverResult, Message
 from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.delivery import claims
 from services.orchestrator.delivery.adapter_health import UNPROVEN_SIZE
+from services.orchestrator.delivery.adapters.definition import FirstByteGuard
 from services.orchestrator.delivery.attempts import PROVIDER_FAILS
+from services.orchestrator.delivery.delivery import NO_ANSWER
 from tests.support.worker_crew import Crew, crew, record
 
 pytestmark = pytest.mark.wired
@@ -112,3 +115,26 @@ async def test_of_a_batch_all_are_tried_with_a_provider_that_takes_them(database
         await us.workers[0].decide(*events(us, "low", UNPROVEN_SIZE + 20))
         assert await us.workers[0].hand_over() == UNPROVEN_SIZE + 20
         assert len(us.providers["dead"].taken) == UNPROVEN_SIZE + 20
+
+
+@pytest.mark.parametrize("wrong", ["too few", "too many"])
+async def test_nothing_is_sent_twice_or_left_out_by_an_adapter_that_answers_for_other_messages(
+    database_url: str, tmp_path: Path, wrong: str
+) -> None:
+    """An adapter of somebody else's may leave an answer out, or give one more: its messages are counted by ours."""
+    async with half_dead(database_url, tmp_path) as us:
+        us.providers["dead"].hangs, send = None, us.providers["dead"].send_batch
+        tried: list[str] = []
+
+        async def answer_wrongly(messages: Sequence[Message], first_byte: FirstByteGuard) -> list[HandoverResult]:
+            tried.extend(each.id for each in messages)
+            assert len(tried) <= UNPROVEN_SIZE + 20  # or it would go on for ever
+            answers = await send(messages, first_byte)
+            return answers[:-1] if wrong == "too few" else [*answers, HandoverResult("another", "accepted")]
+
+        us.providers["dead"].send_batch = answer_wrongly  # type: ignore[method-assign]
+        await us.workers[0].decide(*events(us, "low", UNPROVEN_SIZE + 20))
+        await us.workers[0].hand_over()
+        assert len(tried) == len(set(tried)) == UNPROVEN_SIZE + 20
+        found = await rows(us, f"SELECT count(*) FROM attempt WHERE detail = '{NO_ANSWER}'")
+        assert found == [(2 if wrong == "too few" else 0,)]

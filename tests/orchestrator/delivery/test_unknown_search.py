@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from schemas.adapter_registry import ProviderSearch
+from schemas.receipt import Receipt, ReceiptKind
 from schemas.times import SECOND
 from services.kit.db.migrate import upgrade_schema
 from services.orchestrator.decisions import store as ledger_store
@@ -18,8 +19,9 @@ from services.orchestrator.decisions.store import ERASED_SOURCE
 from services.orchestrator.delivery.adapters.definition import SearchAnswer, SearchedMessage, SearchFinding
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.delivery import HandoverLimits
+from services.orchestrator.delivery.receipts.store import NewReceipt, insert_receipts
 from services.orchestrator.delivery.recovery import AttemptRecovery
-from services.orchestrator.delivery.results import KNOWN_BY_SEARCH, NOT_AT_PROVIDER
+from services.orchestrator.delivery.results import KNOWN_BY_RECEIPT, KNOWN_BY_SEARCH, NOT_AT_PROVIDER
 from services.orchestrator.delivery.unknown_search import PAUSE, UnknownSearch
 from tests.support.worker_crew import Crew, Provider, crew, record
 
@@ -130,6 +132,45 @@ async def test_a_message_that_is_not_there_goes_once_more_by_all_rules(searched:
     assert (await searched.seen())[0] == "accepted"
 
 
+@pytest.mark.parametrize(("kind", "is_sent_again"), [("delivered", False), ("replied", True)])
+async def test_what_a_receipt_shows_before_it_is_tried_again_is_not_sent_again(
+    searched: Searched, kind: ReceiptKind, is_sent_again: bool
+) -> None:
+    """The provider has shown the message too late, and its receipt comes before the next attempt. A reply is kept with
+    the last message to an address, whichever it answers.
+    """
+    assert (await searched.after(1800))[0] == "retry"
+    worker, now = searched.us.workers[0], searched.us.clock.now()
+    async with searched.us.database.write() as tx:
+        [row] = await tx.rows("SELECT message_id FROM message")
+        new = NewReceipt(Receipt("r-1", row.message_id, kind, now), "a", None)
+        assert await insert_receipts(tx, "webhook", [new], now)
+    searched.us.clock.advance(10 * SECOND)
+    await worker.scheduler.tick(searched.us.clock.now())
+    assert await worker.hand_over() == 1
+    assert bool(searched.us.provider.taken) == is_sent_again
+    state, detail, *_ = await searched.seen()
+    assert state == "accepted" and (detail == KNOWN_BY_RECEIPT) != is_sent_again
+    assert await searched.contact() == "made"
+
+
+async def test_a_message_whose_time_to_live_is_over_is_not_sent_after_all(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'search.db'}"
+    await upgrade_schema(url, "services.orchestrator")
+    async with crew(url, tmp_path, FREE, size=1) as us:
+        provider, worker = SearchedProvider(us.provider), us.workers[0]
+        search = ProviderSearch(30 * 86_400.0, 11 * 86_400.0)  # the campaign's time to live is ten days
+        adapters = dataclasses.replace(Adapters.one_each({"push": provider}), searches={provider.name: search})
+        made = Searched(us, provider, adapters)
+        await worker.decide_and_mark(record("a", "e-1", "low", us.clock.now()))
+        await made.fail_again()
+        assert (await made.after(11 * 86_400))[0] == "retry"
+        us.clock.advance(10 * SECOND)
+        await worker.scheduler.tick(us.clock.now())
+        await worker.hand_over()
+        assert (await made.seen())[0] == "suppressed" and us.provider.taken == {}
+
+
 async def test_before_its_first_time_nothing_is_asked(searched: Searched) -> None:
     await searched.after(59)
     assert searched.provider.asked == []
@@ -225,6 +266,67 @@ async def fallen_back(us: Crew, minutes: int) -> tuple[SearchedProvider, list[tu
     async with us.database.read() as tx:
         rows = await tx.rows("SELECT channel, state FROM tracked_message ORDER BY channel")
     return provider, [tuple(row) for row in rows]
+
+
+async def test_a_message_whose_end_was_noted_after_its_campaign_fell_back_is_not_sent_late(tmp_path: Path) -> None:
+    """Its owner died, and no dispatcher closed the attempt before the next channel had gone."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'search.db'}"
+    await upgrade_schema(url, "services.orchestrator")
+    async with crew(url, tmp_path, FREE, size=1, chain=("push", "email")) as us:
+        provider, worker = SearchedProvider(us.provider), us.workers[0]
+        adapters = dataclasses.replace(Adapters.one_each({"push": provider}), searches={provider.name: SEARCH})
+        made = Searched(us, provider, adapters)
+        await worker.decide_and_mark(record("a", "e-1", "chain", us.clock.now()))
+        us.clock.advance(1800 * SECOND)
+        await worker.scheduler.tick(us.clock.now())
+        assert await worker.hand_over("email") == 1
+        us.clock.advance(SECOND)
+        await made.fail_again()
+        us.clock.advance(1800 * SECOND)
+        await made.search().search_due()
+        async with us.database.read() as tx:
+            rows = await tx.rows("SELECT channel, state FROM tracked_message ORDER BY channel")
+        assert len(provider.asked) == 1
+        assert [tuple(row) for row in rows] == [("email", "accepted"), ("push", "unknown")]
+
+
+async def test_a_search_and_somebody_who_locks_the_same_customers_do_not_wait_for_each_other(
+    database_url: str, tmp_path: Path
+) -> None:
+    """What was found and what was absent is written together: all ledgers are locked at once, in one order."""
+    await upgrade_schema(database_url, "services.orchestrator")
+    async with crew(database_url, tmp_path, FREE, size=1) as us:
+        provider, is_locked = SearchedProvider(us.provider), asyncio.Event()
+        adapters = dataclasses.replace(Adapters.one_each({"push": provider}), searches={provider.name: SEARCH})
+        made = Searched(us, provider, adapters)
+        await us.workers[0].decide_and_mark(*(record(each, f"e-{each}", "low", us.clock.now()) for each in "ab"))
+        await made.fail_again()
+        others: list[asyncio.Task[None]] = []
+
+        async def lock_both() -> None:
+            async with us.database.write() as tx:
+                await ledger_store.lock_ledgers(tx, ["a"])
+                is_locked.set()
+                await asyncio.sleep(0.5)  # until the search waits
+                await ledger_store.lock_ledgers(tx, ["b"])
+
+        async def find_b(messages: Sequence[SearchedMessage]) -> list[SearchAnswer]:
+            async with us.database.read() as tx:
+                owners = {row.message_id: row.customer for row in await tx.rows("SELECT * FROM message")}
+            others.append(asyncio.create_task(lock_both()))
+            await is_locked.wait()
+            return [SearchAnswer(each.id, "found" if owners[each.id] == "b" else "absent") for each in messages]
+
+        provider.find_handed_over = find_b  # type: ignore[method-assign]
+        us.clock.advance(1800 * SECOND)
+        await made.search().search_due()
+        await asyncio.gather(*others)
+        async with us.database.read() as tx:
+            rows = await tx.rows("SELECT customer, state FROM tracked_message ORDER BY customer")
+        assert [tuple(row) for row in rows] == [("a", "retry"), ("b", "accepted")]
+        us.clock.advance(10 * SECOND)
+        await us.workers[0].scheduler.tick(us.clock.now())
+        assert await us.workers[0].hand_over() == 1 and list(us.provider.taken) == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ An adapter says which pages to ask for about a message, and what a page proves. 
 enough; that it is absent is believed only where every page was answered in full and says so.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,10 @@ from services.orchestrator.delivery.adapters.provider_http import NoAnswer, Prov
 
 MAX_PAGE: Final = 512 * 1024
 """Bytes of an answer that are read. A longer one proves nothing."""
-
+ASKING_SECONDS: Final = 5.0
+"""After so long no further question is begun: what has been answered by then must not be lost."""
+ANSWERED_SECONDS: Final = 9.0
+"""After so long the last question has failed. Less than `unknown_search.SEARCH_TIMEOUT`, which costs all answers."""
 
 _PROVIDER_ID: Final = re.compile(r"[\x21-\x7e]{1,200}")
 
@@ -47,18 +51,27 @@ class ProviderSearchApi:
 async def search_each(
     client: ProviderClient, api: ProviderSearchApi | None, messages: Sequence[SearchedMessage]
 ) -> list[SearchAnswer]:
-    """One question after the other. After one that fails, the others are not asked: they would fail as well."""
+    """One question after the other. After one that fails, the others are not asked: they would fail as well. Nor is
+    what a slow provider leaves no time for.
+    """
     answers: list[SearchAnswer] = []
+    now = asyncio.get_running_loop().time
+    begun, has_failed = now(), False
     for message in messages:
-        if api is None or (answers and answers[-1].finding == "failed"):
+        if api is None or has_failed or now() >= begun + ASKING_SECONDS:
             answers.append(SearchAnswer(message.id, "unclear", detail="not asked"))
-        else:
-            answers.append(await _search(client, api, message))
+            continue
+        try:
+            async with asyncio.timeout_at(begun + ANSWERED_SECONDS):
+                answers.append(await _search(client, api, message))
+        except TimeoutError:
+            answers.append(SearchAnswer(message.id, "failed", detail="no answer in time"))
+        has_failed = answers[-1].finding == "failed"
     return answers
 
 
 async def _search(client: ProviderClient, api: ProviderSearchApi, message: SearchedMessage) -> SearchAnswer:
-    found = UNCLEAR
+    pages: list[PageFinding] = []
     for path in api.list_pages(message):
         try:
             answer = await client.get(path, api.headers, MAX_PAGE)
@@ -66,14 +79,15 @@ async def _search(client: ProviderClient, api: ProviderSearchApi, message: Searc
             return SearchAnswer(message.id, "failed", detail=str(cause))
         if answer.status != 200:
             return SearchAnswer(message.id, "failed", detail=f"status {answer.status}")
-        found = api.read_page(_decode(answer.body), message)
-        if found.finding != "absent":
+        pages.append(api.read_page(_parse_json(answer.body), message))
+        if pages[-1].finding == "found":
             break
+    found = next((each for each in reversed(pages) if each.finding != "absent"), ABSENT if pages else UNCLEAR)
     provider_id = found.provider_id if _PROVIDER_ID.fullmatch(found.provider_id or "") else None
     return SearchAnswer(message.id, found.finding, provider_id)
 
 
-def _decode(body: bytes | None) -> Any:
+def _parse_json(body: bytes | None) -> Any:
     try:
         return msgspec.json.decode(body or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

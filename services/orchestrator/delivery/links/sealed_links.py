@@ -56,7 +56,7 @@ class LinkSealer:
     def unseal(self, kind: LinkKind, token: str, now: Instant) -> SealedLink | None:
         """What a token holds; None for one that was not made here, is of another kind, or works no longer."""
         cls, _, text = token.partition(_SEPARATOR)
-        if len(token) > MAX_TOKEN or cls not in set(Class) or (sealed := _decode(text)) is None:
+        if len(token) > MAX_TOKEN or cls not in set(Class) or (sealed := _decode_token(text)) is None:
             return None
         for cipher in self._ciphers:
             try:
@@ -76,7 +76,7 @@ def _encode(sealed: bytes) -> str:
     return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
 
-def _decode(text: str) -> bytes | None:
+def _decode_token(text: str) -> bytes | None:
     """The bytes of a text in the one spelling that `_encode` gives them; the last character could be another."""
     try:
         sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -73,7 +73,7 @@ class VisitRecorder:
 
     def keep_soon(self, visit: LinkVisit) -> None:
         """Have a visit kept soon. Never waits and never raises."""
-        if _key(visit, by_machine=False) in self._kept or _key(visit, visit.by_machine) in self._kept:
+        if _key(visit, visit.by_machine) in self._kept:
             self.metrics.count_visits(visit.kind, "repeated")
         elif self._rate.take(visit.message_id):
             self.metrics.count_visits(visit.kind, "not_counted")

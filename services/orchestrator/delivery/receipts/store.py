@@ -165,6 +165,21 @@ async def find_told(tx: Tx, ids: Collection[str]) -> set[str]:
     return {message_id for (message_id,) in rows}
 
 
+async def find_told_by_provider(tx: Tx, ids: Collection[str]) -> set[str]:
+    """Those of these messages that their providers must have had, by what they have said since. A reply proves nothing:
+    it is kept with the last message to its address, and may answer an earlier one. Nor does a refused handover.
+    """
+    if not ids:
+        return set()
+    rows = await tx.tuples(
+        f"SELECT DISTINCT message_id FROM receipt WHERE {tx.in_list('message_id', 'ids')} "
+        "AND kind <> 'replied' AND receipt_key <> :of_handover || message_id",
+        ids=tx.list_parameter(sorted(ids)),
+        of_handover=OF_HANDOVER,
+    )
+    return {message_id for (message_id,) in rows}
+
+
 async def list_unsuppressed(tx: Tx, keys: Collection[str]) -> Sequence[Row[Any]]:
     """Those of the receipts whose do-not-contact entry is not made yet, with their messages."""
     return await tx.rows(

@@ -127,6 +127,22 @@ async def test_what_waits_is_kept_once_the_database_is_back(
     await running
 
 
+async def test_a_machine_that_comes_after_somebody_is_kept_once_beside_them(database: Database) -> None:
+    """Whichever came first, and whichever process was asked."""
+    intake = Intake()
+    counted, stopping = Counted(database, intake), asyncio.Event()
+    running = asyncio.create_task(counted.recorder.run_until_stopped(stopping))
+    for visit in (click(), click()._replace(by_machine=True), click()._replace(by_machine=True), click()):
+        counted.recorder.keep_soon(visit)
+        async with asyncio.timeout(5):
+            while counted.recorder.waiting:
+                await asyncio.sleep(0.01)
+    stopping.set()
+    await running
+    assert intake.keys == ["links:msg_1:clicked", "links:msg_1:clicked:machine"]
+    assert (counted.count("kept"), counted.count("repeated")) == (2, 2)
+
+
 async def test_what_waits_at_a_stop_is_kept(database: Database) -> None:
     intake = Intake()
     counted = Counted(database, intake)

@@ -126,12 +126,12 @@ def _link_of(page: str, start: int, end: int) -> Iterator[_Link]:
     link, wish = attributes.get("href"), attributes.get(OPT_OUT_ATTRIBUTE)
     if link is None or not link[2] or (wish is not None and (wish[2] or "").strip("\"' ").lower() == "off"):
         return
-    href = _decode(link[2])
+    href = _decode_value(link[2])
     if href is not None:
         yield _Link(*link.span(2), href)
 
 
-def _decode(value: str) -> str | None:
+def _decode_value(value: str) -> str | None:
     """What the value of an attribute means. References without `;` mean something else in attributes, so the parser
     says what.
     """
