@@ -12,6 +12,7 @@ from schemas.link_tokens import LinkToken, create_link_builder, derive_link_keys
 from schemas.service_api import CONTACT_COUNTS_PATH
 from schemas.times import DAY
 from services.preference.centre.form import MAX_BYTES
+from services.preference.consents.wordings import wording_key
 from tests.support.centre_form import FORM, CentreFormFiller, press
 from tests.support.preference_service import ADDRESS_KEY, CONNECTOR_KEY, NOW, VIEWER_KEY, Running
 
@@ -109,7 +110,7 @@ async def test_saving_changes_what_was_changed_and_says_so(at_work: Running) -> 
     assert now["frequency"] == {"limit": 1, "per": "week"}
     assert now["quiet_hours"][0]["from"] == "21:00" and len(now["quiet_hours"][0]["days"]) == 7
     assert now["channel_order"] == ["sms"]
-    assert now["consent"] == [{**each, "basis": None, "expires": None} for each in CUSTOMER["consent"]]
+    assert [{name: each[name] for name in CUSTOMER["consent"][0]} for each in now["consent"]] == CUSTOMER["consent"]
     history = (await at_work.http.get("/v1/preferences/c-1/history")).json()["items"]
     assert {(item["source"], item["actor"]) for item in history if item["version"] == now_version(history)} == {
         ("centre", None)
@@ -458,3 +459,28 @@ async def test_an_old_unsubscribe_link_stops_for_ever_and_leads_nowhere_else(at_
     back = await at_work.http.post(f"{old}/back", content=urlencode({"wording": "x"}), headers=FORM)
     assert "Nothing has been changed." in back.text
     assert (await document(at_work))["opt_outs"] == [{"topic": "news"}]
+
+
+async def test_the_words_of_a_ticked_box_are_kept_with_the_consent(at_work: Running) -> None:
+    await know(at_work, consent=[])
+    answer = await (await form(at_work)).tick("news.email").save(at_work.http, path())
+    assert "From now on you get “News” by e-mail." in told(answer)
+    (consent,) = (await document(at_work))["consent"]
+    async with at_work.database.read() as tx:
+        rows = await tx.rows("SELECT key, locale, text FROM consent_wording")
+    assert [(row.key, row.locale) for row in rows] == [(consent["wording"], "en")]
+    assert rows[0].text.startswith("A ticked box says: yes") and "News: What is new." in rows[0].text
+    assert consent["wording"] == wording_key(rows[0].text)
+
+
+async def test_what_has_to_be_confirmed_is_asked_for_and_not_granted(at_work: Running) -> None:
+    await know(at_work, consent=[])
+    await at_work.doors.set_topics(2, [{**each, "double_opt_in": ["email"]} for each in TOPICS])
+    answer = await (await form(at_work)).tick("news.email").tick("news.sms").save(at_work.http, path())
+    words = told(answer)
+    assert "To get “News” by e-mail, please use the link in the message that we are sending you." in words
+    assert "From now on you get “News” by SMS." in words
+    assert [(each["channel"], each["topic"]) for each in (await document(at_work))["consent"]] == [("sms", "news")]
+    async with at_work.database.read() as tx:
+        asked = await tx.rows("SELECT channel, topic FROM consent_request")
+    assert [tuple(row) for row in asked] == [("email", "news")]
