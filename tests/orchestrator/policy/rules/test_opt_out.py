@@ -24,6 +24,12 @@ PAIR, MARKETING = OptOut(channel="email", topic="news"), OptOut(cls="marketing")
         (OFFER, (OptOut(channel="push"),), None),
         (OFFER, (OptOut(topic="account"),), None),
         (OFFER, (OptOut(cls="service"),), None),
+        (OFFER, (OptOut(cls="marketing", channel="email"),), "opted_out_class"),
+        (OFFER, (OptOut(cls="marketing", channel="push"),), None),
+        (OFFER, (OptOut(cls="service", channel="email"),), None),
+        (OFFER, (OptOut(cls="marketing", channel="email", topic="news"),), "opted_out_class"),
+        (OFFER, (OptOut(cls="marketing", topic="account"),), None),
+        (NOTICE, (OptOut(cls="service", channel="email"),), None),  # of a class, even on a channel: it is required
         (OFFER, (OptOut(),), None),  # names nothing
         (NOTICE, (ALL, OptOut(cls="service"), OptOut(topic="account")), None),  # its topic is required
         (NOTICE, (ALL, CHANNEL), "opted_out_channel"),  # a channel can be switched off even so
@@ -34,6 +40,23 @@ def test_table(of: object, entries: tuple[OptOut, ...], reason: str | None) -> N
     known = facts(chosen=preference(opt_outs=entries))
     found = only(judged(rule, try_on(touch(of), known), known))  # type: ignore[arg-type]
     assert found == ("allow" if reason is None else "deny", reason, None, None)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ((OptOut(cls="marketing"),), "marketing messages"),
+        ((OptOut(cls="marketing", channel="email"),), "marketing messages on e-mail"),
+        ((OptOut(cls="marketing", topic="news"),), "marketing messages about the topic news"),
+        ((OptOut(cls="marketing", channel="email", topic="news"), OptOut(cls="marketing")), "marketing messages"),
+    ],
+)
+def test_an_opt_out_of_a_class_says_how_far_it_goes(entries: tuple[OptOut, ...], words: str) -> None:
+    known = facts(chosen=preference(opt_outs=entries))
+    (verdict,) = judged(rule, try_on(touch(OFFER), known), known)
+    (reason,) = [each for each in DECLARATION.reasons if each.code == verdict.reason]
+    assert reason.explain is not None
+    assert reason.explain(verdict) == f"the customer opted out of {words}"
 
 
 def test_a_pause_denies_until_it_is_over() -> None:
