@@ -370,6 +370,9 @@ HOLD_PLAN_PATH = "/internal/orchestrator/holds/plan"
 UNKNOWN_NAMES_PATH = "/internal/orchestrator/names/unknown"
 
 
+RECORD_AUDIT_PATH = "/internal/orchestrator/audit-log"
+
+
 class AttemptScope(msgspec.Struct, frozen=True):
     """The attempts that an opt-out or a hold concerns; a field that is None matches every attempt."""
 
@@ -412,12 +415,19 @@ class KeyOwner(msgspec.Struct, frozen=True):
     name: str
     role: str
     key_id: str
+    person: str | None = None
 
 
 class KeyLookup(msgspec.Struct, frozen=True):
     """The owner, or None when the key is unknown or revoked."""
 
     owner: KeyOwner | None
+
+
+class AuditNumber(msgspec.Struct, frozen=True):
+    """The number of an entry that the audit log has taken."""
+
+    seq: int
 
 
 class ScopeNames(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ import typer
 from schemas.text import is_storable
 from tactful import (
     adapters_command,
+    audit_command,
     campaigns_command,
     config_command,
     db_command,
@@ -45,6 +46,7 @@ COMMAND_GROUPS = {
     "receipts": receipts_command,
     "dlq": dlq_command,
     "demo": demo_command,
+    "audit": audit_command,
     "keys": keys_command,
     "db": db_command,
     "config": config_command,

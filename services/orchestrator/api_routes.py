@@ -19,6 +19,8 @@ from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.runtime.clock import Clock
 from services.orchestrator import internal_api, runbooks
 from services.orchestrator.access import api as access_api
+from services.orchestrator.audit_log import api as audit_log_api
+from services.orchestrator.audit_log.recorder import AuditRecorder
 from services.orchestrator.campaigns import api as campaigns_api
 from services.orchestrator.campaigns import policy_api, preview_api
 from services.orchestrator.campaigns.lint import with_confirmations, with_senders, with_windows
@@ -66,6 +68,7 @@ def orchestrator_routes(
     topic: str,
     decided_signal: WakeSignal,
     ring: KeyRing,
+    audit: AuditRecorder,
     topics: TopicsApi,
     situations: SituationsApi,
     facts_reader: FactsReader,
@@ -110,7 +113,8 @@ def orchestrator_routes(
         preview_api.preview_routes(
             preview_api.Previewer(database, snapshot, facts_reader, link_builder, settings, clock)
         ),
-        internal_api.internal_routes(database, ring),
+        audit_log_api.audit_log_routes(database),
+        internal_api.internal_routes(database, ring, audit),
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
         erasure_api.erasure_routes(database, erased.pseudonyms, other_services),

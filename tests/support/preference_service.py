@@ -13,14 +13,17 @@ import httpx
 import msgspec
 from fastapi import FastAPI, Request, Response
 
+from schemas.audit_log import AuditEntry
 from schemas.event import Event, encode_event
 from schemas.facts import Preference
 from schemas.service_api import (
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
+    RECORD_AUDIT_PATH,
     STILL_OPEN_PATH,
     AttemptIds,
     AttemptScope,
+    AuditNumber,
     KeyDigest,
     KeyLookup,
     KeyOwner,
@@ -69,6 +72,8 @@ class Orchestrator:
     attempts: dict[int, AttemptScope] = field(default_factory=dict)
     asked: list[AttemptScope] = field(default_factory=list)
     reachable: bool = True
+    audited: list[AuditEntry] = field(default_factory=list)
+    audits: bool = True
 
     def app(self) -> FastAPI:
         """Its doors, as the real one has them."""
@@ -89,6 +94,13 @@ class Orchestrator:
             return internal_api.respond(
                 OpenAttemptCount(sum((f"msg_{number}", 1) in ids.attempts for number in self.attempts))
             )
+
+        @app.post(RECORD_AUDIT_PATH)
+        async def record_audit_entry(request: Request) -> Response:
+            if not self.audits:
+                return Response(status_code=503)
+            self.audited.append(await internal_api.read_request(request, AuditEntry))
+            return internal_api.respond(AuditNumber(len(self.audited)))
 
         @app.post(FIND_KEY_PATH)
         async def find_key(request: Request) -> Response:
