@@ -104,7 +104,7 @@ def _read_heads(path: Path) -> Iterator[AuditHead]:
 
 
 def _check_signatures(heads: Iterable[AuditHead], public_key: str | None) -> tuple[BrokenPlace | None, set[str]]:
-    keys = set()
+    keys: set[str] = set()
     for head in heads:
         if not is_signed(head, public_key or head.public_key):
             wanted = "the key that was given" if public_key else "the key that it names"

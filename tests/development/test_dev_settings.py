@@ -51,6 +51,8 @@ TAKES_EFFECT = {
     "TACTFUL_DISPATCH__ONLY_TO": "*@shop.example.org",
     "TACTFUL_ACCOUNTS": '{"second": {"adapter": "sandbox"}}',
     "TACTFUL_RETENTION__DECISIONS": "400",
+    "TACTFUL_AUDIT__KEY": "an-audit-key-that-was-given",
+    "TACTFUL_AUDIT__HEADS_FILE": "heads.jsonl",
     "TACTFUL_BOUNCES__LIMIT": "5",
     "TACTFUL_BOUNCES__WITHIN_DAYS": "14",
     "TACTFUL_BOUNCES__REST_DAYS": "60",

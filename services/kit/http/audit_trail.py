@@ -5,6 +5,7 @@ process. Customers are recorded as keyed hashes.
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Final, Protocol
 
 from fastapi import Request
@@ -71,6 +72,10 @@ class PendingAudit:
             log_error("audit_result_not_recorded", error)
 
 
+_pending: ContextVar[PendingAudit | None] = ContextVar("pending_audit", default=None)
+"""The request that this task answers, if it was recorded."""
+
+
 class RequestAudit:
     """Records the requests of one service. `pseudonym_of`: the keyed hash of a customer."""
 
@@ -81,9 +86,12 @@ class RequestAudit:
 
     async def begin(self, request: Request, principal: Principal, action: str, *, shows_customers: bool) -> None:
         """Records a request that may pass, if it has to be. Raises NotAudited."""
+        _pending.set(None)
         if is_audited(action, by_program=principal.is_program, shows_customers=shows_customers):
             asked = self._describe(request, principal, action, "asked")
-            request.scope[SCOPE_KEY] = PendingAudit(self, asked, await self._append(asked))
+            pending = PendingAudit(self, asked, await self._append(asked))
+            request.scope[SCOPE_KEY] = pending
+            _pending.set(pending)
 
     async def refuse(self, request: Request, principal: Principal, action: str) -> None:
         """Records a request that the role forbids. It stays refused, whether that can be recorded or not."""
@@ -129,9 +137,9 @@ def _objects_of(request: Request, route: str) -> dict[str, str]:
     return {name: str(value)[:_MAX_OBJECT] for name, value in request.path_params.items() if name in kept}
 
 
-def note_customer(request: Request, customer: str) -> None:
+def note_customer(customer: str) -> None:
     """In a route: says whom the request is about, where neither its path nor its parameter `customer` does."""
-    pending: PendingAudit | None = request.scope.get(SCOPE_KEY)
+    pending = _pending.get()
     if pending is not None:
         pending.note_customer(customer)
 
