@@ -15,7 +15,6 @@ COLUMNS = {
     "id": "id",
     "name": "name",
     "role": "role",
-    "person": "person",
     "sources": "sources",
     "created": "created",
     "expires": "expires",
