@@ -91,7 +91,7 @@ def head_bytes(seq: int, digest: str, at: int) -> bytes:
 class ChainCheck:
     """Checks records in the order in which the log has them, one after the other, in bounded memory.
 
-    `heads`: signed heads whose signatures were checked by the caller. After `feed` of all records, `finish` says
+    `heads`: signed heads whose signatures were checked by the caller. After `feed` of all records, `check_end` says
     whether the end is missing. `checked`: how many entries were found to be in order.
     """
 
@@ -106,13 +106,13 @@ class ChainCheck:
     def feed(self, records: Iterable[AuditRecord]) -> BrokenPlace | None:
         """Checks further records. Returns the first place that is wrong; do not feed more after that."""
         for record in records:
-            if (broken := self._check(record)) is not None:
+            if (broken := self._check_record(record)) is not None:
                 return broken
             self._digest = record.digest
             self.checked = record.seq
         return None
 
-    def finish(self) -> BrokenPlace | None:
+    def check_end(self) -> BrokenPlace | None:
         """Returns where entries are missing at the end, by the heads."""
         last = max(self._heads, default=0)
         if last <= self.checked:
@@ -120,7 +120,7 @@ class ChainCheck:
         signed = f"a head of {last} entries was signed, and the log ends after {self.checked}"
         return BrokenPlace(self.checked + 1, "cut", f"{signed}: its end has been removed")
 
-    def _check(self, record: AuditRecord) -> BrokenPlace | None:
+    def _check_record(self, record: AuditRecord) -> BrokenPlace | None:
         expected = self.checked + 1
         if record.seq != expected:
             if record.seq > expected:
@@ -161,7 +161,7 @@ def _own_seq(body: str) -> int | None:
 def check_log(records: Sequence[AuditRecord], heads: Iterable[AuditHead] = ()) -> BrokenPlace | None:
     """The first place where a whole log is not what was written; None if it is in order."""
     check = ChainCheck(heads)
-    return check.feed(records) or check.finish()
+    return check.feed(records) or check.check_end()
 
 
 def write_lines(records: Iterable[AuditRecord]) -> Iterator[str]:

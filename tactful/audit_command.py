@@ -57,7 +57,7 @@ def verify(file: FileArgument = None, heads: HeadsOption = None, public_key: Key
         check = ChainCheck(signed)
         if broken is None:
             records = _read_lines(file, read_line) if file is not None else _read_from(_require(api))
-            broken = check.feed(records) or check.finish()
+            broken = check.feed(records) or check.check_end()
     if broken is not None:
         raise CommandError(f"entry {broken.seq} ({broken.code}): {broken.detail}")
     print_message(f"{check.checked} entries are in order")
@@ -97,10 +97,10 @@ def _read_one(path: Path, number: int, line: str, read: Callable[[str], Parsed])
 def _read_heads(path: Path) -> Iterator[AuditHead]:
     """The heads of a file; other lines of a log are passed over."""
 
-    def read(line: str) -> AuditHead | None:
+    def read_if_head(line: str) -> AuditHead | None:
         return read_head_line(line) if HEAD_LOG_MARK in line or '"signature"' in line else None
 
-    yield from (head for head in _read_lines(path, read) if head is not None)
+    yield from (head for head in _read_lines(path, read_if_head) if head is not None)
 
 
 def _check_signatures(heads: Iterable[AuditHead], public_key: str | None) -> tuple[BrokenPlace | None, set[str]]:

@@ -97,7 +97,7 @@ def orchestrator_routes(
         shadow_api.shadow_routes(database),
         simulations_api.simulation_routes(database, clock, check_content),
         audit_api.violation_routes(database),
-        access_api.key_routes(database, clock),
+        *_access_routes(database, clock, ring, audit),
         events_api.event_routes(event_log, clock),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database, adapters),
@@ -113,14 +113,21 @@ def orchestrator_routes(
         preview_api.preview_routes(
             preview_api.Previewer(database, snapshot, facts_reader, link_builder, settings, clock)
         ),
-        audit_log_api.audit_log_routes(database),
-        internal_api.internal_routes(database, ring, audit),
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
         erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
         holds_api.hold_plan_routes(HoldPlanner(database, evaluator, clock)),
         holds_api.scope_name_routes(database, snapshot),
         runbooks.runbook_routes(),
+    ]
+
+
+def _access_routes(database: Database, clock: Clock, ring: KeyRing, audit: AuditRecorder) -> list[APIRouter]:
+    """Keys, the audit log, and what the other services ask about both."""
+    return [
+        access_api.key_routes(database, clock),
+        audit_log_api.audit_log_routes(database),
+        internal_api.internal_routes(database, ring, audit),
     ]
 
 

@@ -239,7 +239,7 @@ def _add_audit_heads(service: OrchestratorService, components: Components) -> No
     if audit.key is not None:
         key = HeadKey(audit.key.get_secret_value())
         publisher = HeadPublisher(components.database, components.clock, key, audit.heads_file)
-        service.add_job("audit heads", partial(repeat_every, PUBLISH_SECONDS, publisher.publish))
+        service.add_job("audit heads", partial(repeat_every, PUBLISH_SECONDS, publisher.publish_head))
 
 
 def _build_publisher(components: Components, bus: Bus, topic: str) -> TopicPublisher:

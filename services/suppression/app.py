@@ -118,10 +118,9 @@ def build(
     """Wires the service. `barrier_wait`: see OptOutBarrier, in seconds. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, kinds = SuppressionMetrics(registry), SituationKindsCache(compile_event_condition)
-    topic, wake_signal = settings.kafka.events_topic, WakeSignal()
+    topic, wake_signal, changes = settings.kafka.events_topic, WakeSignal(), RecentChanges(database, WATCHED_TABLES)
     address_key = settings.require("address_key").encode()
     erased, eraser = ErasedCustomers(address_key), Eraser(database, ERASE_STEPS)
-    changes = RecentChanges(database, WATCHED_TABLES)
     handler = SuppressionEventHandler(
         database, kinds, clock, metrics, new_entry_id, erased, on_erasure=eraser.wake.notify
     )

@@ -58,7 +58,7 @@ class PendingAudit:
         if pseudonym not in (*self._asked.about, *self.found) and len(self.found) < MAX_ABOUT:
             self.found.append(pseudonym)
 
-    async def finish(self, status: int) -> None:
+    async def record_result(self, status: int) -> None:
         """Records how the request ended. A failure is logged: the request stays recorded, without a result."""
         entry = AuditEntry(
             *(self._asked.service, "answered", self._asked.name, self._asked.key_id, self._asked.role),
@@ -88,7 +88,7 @@ class RequestAudit:
         """Records a request that may pass, if it has to be. Raises NotAudited."""
         _pending.set(None)
         if is_audited(action, by_program=principal.is_program, shows_customers=shows_customers):
-            asked = self._describe(request, principal, action, "asked")
+            asked = self._describe_request(request, principal, action, "asked")
             pending = PendingAudit(self, asked, await self._append(asked))
             request.scope[SCOPE_KEY] = pending
             _pending.set(pending)
@@ -96,7 +96,7 @@ class RequestAudit:
     async def refuse(self, request: Request, principal: Principal, action: str) -> None:
         """Records a request that the role forbids. It stays refused, whether that can be recorded or not."""
         try:
-            await self._append(self._describe(request, principal, action, "refused"))
+            await self._append(self._describe_request(request, principal, action, "refused"))
         except NotAudited as error:
             log_error("audit_refusal_not_recorded", error)
 
@@ -114,7 +114,7 @@ class RequestAudit:
             detail = "this must be recorded in the audit log, which cannot be written now; nothing was done. Try again"
             raise NotAudited(f"{detail}; if it stays so, see docs/audit-log.md ({error.code})") from error
 
-    def _describe(self, request: Request, principal: Principal, action: str, event: AuditEvent) -> AuditEntry:
+    def _describe_request(self, request: Request, principal: Principal, action: str, event: AuditEvent) -> AuditEntry:
         route = str(getattr(request.scope.get("route"), "path", ""))
         return AuditEntry(
             *(self._service, event, principal.name, principal.key_id, principal.role.value, principal.person),
@@ -148,4 +148,4 @@ async def finish_audit(scope: Scope, status: int) -> None:
     """Records the result of a request that was recorded; called by the middleware once it has been answered."""
     pending: PendingAudit | None = scope.pop(SCOPE_KEY, None)
     if pending is not None:
-        await pending.finish(status)
+        await pending.record_result(status)

@@ -29,7 +29,7 @@ class HeadPublisher:
         self._key = key
         self._file = file
 
-    async def publish(self) -> AuditHead | None:
+    async def publish_head(self) -> AuditHead | None:
         """Signs and publishes the head; None if nothing was added since the last one. Raises Transient."""
         async with self._database.read() as tx:
             last = await store.get_last_record(tx)

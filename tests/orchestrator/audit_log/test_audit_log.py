@@ -117,12 +117,12 @@ async def test_concurrent_requests_make_one_chain(here: World) -> None:
 async def test_a_head_is_signed_kept_and_written_to_the_file_once(here: World, tmp_path: Path) -> None:
     key, file = HeadKey("a-key-for-the-heads-of-tests"), tmp_path / "heads.jsonl"
     publisher = HeadPublisher(here.database, here.clock, key, file)
-    assert await publisher.publish() is None
+    assert await publisher.publish_head() is None
     await here.call("agent", "GET", "/v1/contacts/c-1")
-    head = await publisher.publish()
+    head = await publisher.publish_head()
     assert head is not None
     assert is_signed(head, key.public_key)
-    assert await publisher.publish() is None
+    assert await publisher.publish_head() is None
     assert [read_head_line(line) for line in file.read_text().splitlines()] == [head]
     kept = (await here.call("auditor", "GET", "/v1/audit-log/heads")).json()["items"]
     assert [msgspec.convert(each, AuditHead) for each in kept] == [head]
@@ -132,7 +132,7 @@ async def test_the_log_of_the_database_is_found_changed(here: World) -> None:
     key = HeadKey("a-key-for-the-heads-of-tests")
     for number in range(3):
         await here.call("agent", "GET", f"/v1/contacts/c-{number}")
-    head = await HeadPublisher(here.database, here.clock, key, None).publish()
+    head = await HeadPublisher(here.database, here.clock, key, None).publish_head()
     assert head is not None
     whole = await records(here)
     assert check_log(whole, [head]) is None
