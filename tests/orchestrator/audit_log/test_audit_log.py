@@ -71,7 +71,8 @@ async def test_events_of_a_program_are_not_recorded_but_those_of_a_person_are(he
     key = (await here.call("admin", "POST", "/v1/keys", json=body)).json()["key"]
     here.keys["desk"] = key
     await here.call("agent", "POST", "/v1/events", name="desk", json=event)
-    last = (await entries(here))[-2]
+    last, answered = (await entries(here))[-2:]
+    assert answered["about"] == [ErasedCustomers(ADDRESS_KEY).pseudonyms.of_customer("c-1")]
     assert (last["event"], last["person"], last["action"]) == ("asked", "ada", "events:write")
 
 

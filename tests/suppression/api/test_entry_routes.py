@@ -58,6 +58,10 @@ async def test_an_entry_that_cannot_be_audited_is_refused_and_not_made(service: 
     assert (await service.http.get("/v1/suppressions")).json()["items"] == []
     assert (await service.http.post("/v1/suppressions", json=ADA)).status_code == 200
     assert [each.event for each in service.handovers.audited][-2:] == ["asked", "answered"]
+    await service.http.post("/v1/suppressions", json={"customer": "c-1", "reason": "legal", "scope": {}})
+    answered = service.handovers.audited[-1]
+    assert len(answered.about) == 1
+    assert "c-1" not in answered.about
 
 
 @pytest.mark.wired
