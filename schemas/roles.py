@@ -52,8 +52,11 @@ ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     Role.PRIVACY: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
     | {"events:write", "preferences:write", "suppressions:write", "suppressions:delete", "customers:erase"}
-    | {"replies:read", "replies:decide"},
-    Role.AUDITOR: _READ_ACTIONS | _CUSTOMER_ACTIONS | {"dead_letters:read", "violations:read", "replies:read"},
+    | {"replies:read", "replies:decide", "audit_log:read"},
+    Role.AUDITOR: _READ_ACTIONS
+    | _CUSTOMER_ACTIONS
+    | {"dead_letters:read", "violations:read", "replies:read"}
+    | {"audit_log:read"},
     Role.ADMIN: frozenset({"*"}),
 }
 

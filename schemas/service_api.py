@@ -369,6 +369,9 @@ class ContactCounts(msgspec.Struct, frozen=True):
     by_topic: dict[str, int]
 
 
+RECORD_AUDIT_PATH = "/internal/orchestrator/audit-log"
+
+
 class AttemptScope(msgspec.Struct, frozen=True):
     """The attempts that an opt-out or a hold concerns; a field that is None matches every attempt."""
 
@@ -411,12 +414,19 @@ class KeyOwner(msgspec.Struct, frozen=True):
     name: str
     role: str
     key_id: str
+    person: str | None = None
 
 
 class KeyLookup(msgspec.Struct, frozen=True):
     """The owner, or None when the key is unknown or revoked."""
 
     owner: KeyOwner | None
+
+
+class AuditNumber(msgspec.Struct, frozen=True):
+    """The number of an entry that the audit log has taken."""
+
+    seq: int
 
 
 class ScopeNames(msgspec.Struct, frozen=True):

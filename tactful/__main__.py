@@ -14,6 +14,7 @@ import typer
 from schemas.text import is_storable
 from tactful import (
     adapters_command,
+    audit_command,
     campaigns_command,
     config_command,
     consents_command,
@@ -47,6 +48,7 @@ COMMAND_GROUPS = {
     "consents": consents_command,
     "dlq": dlq_command,
     "demo": demo_command,
+    "audit": audit_command,
     "keys": keys_command,
     "db": db_command,
     "config": config_command,

@@ -15,8 +15,8 @@ EXIT_FAILED, EXIT_NOT_FOUND, EXIT_REFUSED = 1, 3, 4
 _EXIT_CODES = {404: EXIT_NOT_FOUND, 403: EXIT_REFUSED}
 _HINTS = {
     "unauthorised": "set TACTFUL_ADMIN_KEY to a valid key, or TACTFUL_DATA_DIR to the directory of `tactful dev`",
-    "own_edit": "somebody else must approve it, with a key that its editor has not made; people are told apart by the "
-    "names of their keys",
+    "own_edit": "somebody else must approve it, with a key that its editor has not made; keys are told apart "
+    "by their ids, persons and names",
     "forbidden": "use a key with a role that allows this; `tactful keys list` shows the roles",
 }
 

@@ -285,6 +285,16 @@ def check_api() -> Iterator[DoctorFinding]:
         )
 
 
+def check_audit_log(settings: DeploymentSettings, development: bool) -> DoctorFinding:
+    """Whether the heads of the audit log are signed."""
+    if settings.audit.key is not None:
+        return DoctorFinding("audit log", CheckState.GREEN, "its head is signed every hour")
+    unsigned = "its head is not signed, so nobody sees when its end is cut off"
+    if development:
+        return DoctorFinding("audit log", CheckState.GREEN, f"kept; {unsigned}")
+    return DoctorFinding("audit log", CheckState.AMBER, unsigned, "set TACTFUL_AUDIT__KEY (docs/audit-log.md)")
+
+
 def check_campaigns() -> DoctorFinding:
     """Whether every active campaign could be saved today; an earlier version of Tactful may have taken more."""
     unusable, refused = [], []

@@ -78,6 +78,7 @@ async def _run_checks(settings: DeploymentSettings, service: DatabaseService) ->
         yield await doctor_checks.check_links(settings)
     for finding in doctor_checks.check_api():
         yield finding
+    yield doctor_checks.check_audit_log(settings, development)
     yield doctor_checks.check_campaigns()
     for finding in doctor_checks.check_dead_letters():
         yield finding

@@ -36,10 +36,13 @@ def create(
             help="A source of events, such as /shop, that it may send and read, with those below. Repeatable."
         ),
     ] = None,
+    person: Annotated[
+        str | None, typer.Option(help="Who holds it; without this it is that of a program with its name.")
+    ] = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Create a key. It is shown only once."""
-    given = {"expires": expires, "sources": source or None}
+    given = {"person": person, "expires": expires, "sources": source or None}
     body = {"name": name, "role": role.value, **{field: value for field, value in given.items() if value is not None}}
     with connect() as api:
         created_key = api.post(PATH, body)

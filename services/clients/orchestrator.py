@@ -4,16 +4,19 @@ from collections.abc import Sequence
 
 import httpx
 
+from schemas.audit_log import AuditEntry
 from schemas.roles import Role
 from schemas.service_api import (
     CONTACT_COUNTS_PATH,
     FIND_KEY_PATH,
     HOLD_PLAN_PATH,
     OPEN_ATTEMPTS_PATH,
+    RECORD_AUDIT_PATH,
     STILL_OPEN_PATH,
     UNKNOWN_NAMES_PATH,
     AttemptIds,
     AttemptScope,
+    AuditNumber,
     ContactCountRequest,
     ContactCounts,
     HoldPlan,
@@ -60,7 +63,12 @@ class OrchestratorClient:
         """The owner of the API key with this digest, for `RemoteKeyRing`; None when it is unknown or revoked."""
         answer = await internal_api.call(self._http, FIND_KEY_PATH, KeyDigest(digest), KeyLookup, key=self._service_key)
         owner = answer.owner
-        return None if owner is None else Principal(owner.name, Role(owner.role), owner.key_id)
+        return None if owner is None else Principal(owner.name, Role(owner.role), owner.key_id, person=owner.person)
+
+    async def append(self, entry: AuditEntry) -> int:
+        """Has the orchestrator keep an entry of the audit log; returns its number once it is durable."""
+        answer = await internal_api.call(self._http, RECORD_AUDIT_PATH, entry, AuditNumber, key=self._service_key)
+        return answer.seq
 
     async def hold_plan(self, key: str, rate: int) -> HoldPlan:
         """What lifting the hold with this key would do, at `rate` messages per second."""

@@ -20,6 +20,8 @@ from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.runtime.clock import Clock
 from services.orchestrator import internal_api, runbooks
 from services.orchestrator.access import api as access_api
+from services.orchestrator.audit_log import api as audit_log_api
+from services.orchestrator.audit_log.recorder import AuditRecorder
 from services.orchestrator.campaigns import api as campaigns_api
 from services.orchestrator.campaigns import policy_api, preview_api
 from services.orchestrator.campaigns.lint import with_confirmations, with_senders, with_windows
@@ -69,6 +71,7 @@ def orchestrator_routes(
     topic: str,
     decided_signal: WakeSignal,
     ring: KeyRing,
+    audit: AuditRecorder,
     topics: TopicsApi,
     situations: SituationsApi,
     facts_reader: FactsReader,
@@ -98,7 +101,7 @@ def orchestrator_routes(
         shadow_api.shadow_routes(database),
         simulations_api.simulation_routes(database, clock, check_content),
         audit_api.violation_routes(database),
-        access_api.key_routes(database, clock),
+        *_access_routes(database, clock, ring, audit),
         events_api.event_routes(event_log, clock),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database, adapters),
@@ -113,7 +116,6 @@ def orchestrator_routes(
         preview_api.preview_routes(
             preview_api.Previewer(database, snapshot, facts_reader, link_builder, settings, clock)
         ),
-        internal_api.internal_routes(database, ring),
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
         erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
@@ -136,6 +138,15 @@ def _receipt_routes(
     told = receipts_api.receipt_routes(settings, adapter_settings, intake, metrics, clock)
     links = tracked_link_routes.link_routes(settings.tracked_links, visits, clock)
     return [told, links, replies_api.reply_routes(database, intake.reply_decisions)]
+
+
+def _access_routes(database: Database, clock: Clock, ring: KeyRing, audit: AuditRecorder) -> list[APIRouter]:
+    """Keys, the audit log, and what the other services ask about both."""
+    return [
+        access_api.key_routes(database, clock),
+        audit_log_api.audit_log_routes(database),
+        internal_api.internal_routes(database, ring, audit),
+    ]
 
 
 def _why_routes(

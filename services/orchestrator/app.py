@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from schemas.topics import DEAD_LETTERS, EVENTS, MESSAGES
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
+from services.kit.audit_signature import HeadKey
 from services.kit.bus.consume_loop import ConsumeLoop
 from services.kit.bus.consumer_series import PrometheusConsumerMetrics
 from services.kit.bus.outgoing import delete_left_over
@@ -29,6 +30,7 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import repeat_every, run_periodic_checks
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
+from services.orchestrator.audit_log.head_publisher import PUBLISH_SECONDS, HeadPublisher
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.components import Components
 from services.orchestrator.console.sign_in_page import SignInLinks
@@ -212,6 +214,7 @@ def _add_schedule_role(service: OrchestratorService, components: Components, bus
         components.decision_metrics,
         RetryBudget(components.delivery_metrics),
     )
+    _add_audit_heads(service, components)
     expiry = AcceptedEventExpiry(database, clock)
     service.add_job("accepted events", partial(repeat_every, EXPIRY_SECONDS, expiry.delete_expired))
     service.add_job("erasure", components.eraser.run_until_stopped)
@@ -229,6 +232,15 @@ def _add_schedule_role(service: OrchestratorService, components: Components, bus
         auditor = Auditor(database, components.recorder, clock, components.audit_metrics)
         service.add_job("schedule", service.scheduler.run_until_stopped)
         service.add_job("audit", auditor.run_until_stopped)
+
+
+def _add_audit_heads(service: OrchestratorService, components: Components) -> None:
+    """The hourly signature of the audit log, where a key for it is set."""
+    audit = components.settings.audit
+    if audit.key is not None:
+        key = HeadKey(audit.key.get_secret_value())
+        publisher = HeadPublisher(components.database, components.clock, key, audit.heads_file)
+        service.add_job("audit heads", partial(repeat_every, PUBLISH_SECONDS, publisher.publish_head))
 
 
 def _build_publisher(components: Components, bus: Bus, topic: str) -> TopicPublisher:

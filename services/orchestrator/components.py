@@ -18,6 +18,7 @@ from services.kit.db.database import Database
 from services.kit.observability.logs import log
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
+from services.orchestrator.audit_log.recorder import AuditRecorder
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.erasure_intake import ErasureIntake
@@ -148,6 +149,11 @@ class Components:
         wake = self.eraser.wake.notify
         self.erasure_intake = ErasureIntake(self.preference, self.suppression, self.erased, wake)
         self.eraser.is_ready = self.erasure_intake.block_addresses_of
+
+    @cached_property
+    def audit_recorder(self) -> AuditRecorder:
+        """Writes the audit log of all three services."""
+        return AuditRecorder(self.database, self.clock)
 
     @cached_property
     def senders(self) -> SenderReader:

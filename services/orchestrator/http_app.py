@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from services.kit.bus.protocol import Bus
 from services.kit.bus.sender_signature import SenderSignature
 from services.kit.http.app_factory import build_app
+from services.kit.http.audit_trail import RequestAudit
 from services.kit.http.auth import add_admin_key
 from services.kit.http.idempotency import IdempotencyStore
 from services.kit.http.rate_limits import LimitedKeyRing
@@ -43,6 +44,7 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
         ),
         letters=components.letters,
         sessions=SessionStore(database, clock, path="/console", secure=settings.web.public_url.startswith("https:")),
+        audit=RequestAudit("orchestrator", components.audit_recorder, components.erased.pseudonyms.of_customer),
         key_ring=add_admin_key(settings.admin_key, DatabaseKeyRing(database, clock)),
         health=health,
         registry=components.registry,
@@ -66,6 +68,7 @@ def build_http_app(
         decided_signal=components.decided_signal,
         signature=SenderSignature(components.settings.require("service_key")),
         ring=console_context.key_ring,
+        audit=components.audit_recorder,
         topics=components.preference,
         situations=components.suppression,
         facts_reader=components.facts_reader,
@@ -95,4 +98,5 @@ def build_http_app(
         sessions=console_context.sessions,
         max_body=components.settings.web.max_body,
         rate=components.settings.web.rate,
+        audit=console_context.audit,
     )

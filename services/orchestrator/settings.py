@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -20,7 +21,7 @@ from schemas.extensions import ExtensionError, NoSettings
 from schemas.vocabulary import CHANNELS
 from services.clients.settings import ConnectedServiceSettings
 from services.kit.runtime.section import Section
-from services.kit.runtime.settings import Seconds, SettingsError
+from services.kit.runtime.settings import Seconds, SettingsError, StrongKey
 from services.orchestrator.adapter_settings import RouteSettings, parse_accounts, parse_rates, parse_routes
 from services.orchestrator.bounce_settings import BounceSettings
 from services.orchestrator.link_settings import OWN_LINKS, LinkSettings
@@ -81,6 +82,18 @@ class DispatchSettings(Section):
     only_to: OnlyTo = ""
 
 
+class AuditSettings(Section):
+    """How the audit log is signed.
+
+    `key`: signs the head of the log every hour (Ed25519, derived from this text); heads are not signed without it. No
+    other setting may have the same value. `heads_file`: a file to which each signed head is added, best on storage that
+    the database's administrators cannot write; heads are in the process's log in any case.
+    """
+
+    key: StrongKey | None = None
+    heads_file: Path | None = None
+
+
 class RetentionSettings(Section):
     """For how many days things are kept.
 
@@ -118,6 +131,7 @@ def _with_extension_sections(base: type[ConnectedServiceSettings]) -> type[Conne
             "dispatch",
             "adapters",
             "retention",
+            "audit",
             "mail",
             "bounces",
             "links",
@@ -144,6 +158,7 @@ class OrchestratorSettings(ExtensionSections):
 
     dispatch: DispatchSettings = DispatchSettings()
     retention: RetentionSettings = RetentionSettings()
+    audit: AuditSettings = AuditSettings()
     mail: MailSettings = MailSettings()
     bounces: BounceSettings = BounceSettings()
     tracked_links: LinkSettings = LinkSettings()

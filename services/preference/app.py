@@ -23,6 +23,7 @@ from services.kit.db.database import Database
 from services.kit.db.database_series import DatabaseMetrics
 from services.kit.db.recent_changes import FORGET_SECONDS, RecentChanges
 from services.kit.http.app_factory import build_app
+from services.kit.http.audit_trail import AuditTrail, RequestAudit
 from services.kit.http.auth import Principal, RemoteKeyRing, add_admin_key
 from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.http.idempotency import IdempotencyStore
@@ -59,7 +60,7 @@ from services.preference.settings import PreferenceSettings
 from services.preference.tables import WATCHED_TABLES
 
 
-class OrchestratorApi(AttemptsApi, ContactCounter, Protocol):
+class OrchestratorApi(AttemptsApi, ContactCounter, AuditTrail, Protocol):
     """What this service asks of the orchestrator."""
 
     async def find_key(self, digest: str) -> Principal | None:
@@ -114,6 +115,7 @@ def build(
         idempotency=idempotency,
         max_body=settings.web.max_body,
         rate=settings.web.rate,
+        audit=RequestAudit("preference", orchestrator, erased.pseudonyms.of_customer),
     )
     health.add_check("database", lambda: database.check_readable(store.get_topics))
     dependency_gauge(registry, "database", "kafka", "orchestrator")

@@ -22,6 +22,7 @@ from services.kit.db.database import Database
 from services.kit.db.database_series import DatabaseMetrics
 from services.kit.db.recent_changes import FORGET_SECONDS, RecentChanges
 from services.kit.http.app_factory import build_app
+from services.kit.http.audit_trail import AuditTrail, RequestAudit
 from services.kit.http.auth import Principal, RemoteKeyRing, add_admin_key
 from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.http.idempotency import IdempotencyStore
@@ -62,7 +63,7 @@ MAX_BULK_BODY = 4 * 1024 * 1024
 """Bytes: room for 10,000 rows."""
 
 
-class OrchestratorHoldApi(AttemptsApi, hold_routes.HoldPlanApi, NamesApi, Protocol):
+class OrchestratorHoldApi(AttemptsApi, AuditTrail, hold_routes.HoldPlanApi, NamesApi, Protocol):
     """What this service asks of the orchestrator: services.clients.orchestrator.OrchestratorClient."""
 
     async def find_key(self, digest: str) -> Principal | None:
@@ -117,10 +118,9 @@ def build(
     """Wires the service. `barrier_wait`: see OptOutBarrier, in seconds. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, kinds = SuppressionMetrics(registry), SituationKindsCache(compile_event_condition)
-    topic, wake_signal = settings.kafka.events_topic, WakeSignal()
+    topic, wake_signal, changes = settings.kafka.events_topic, WakeSignal(), RecentChanges(database, WATCHED_TABLES)
     address_key = settings.require("address_key").encode()
     erased, eraser = ErasedCustomers(address_key), Eraser(database, ERASE_STEPS)
-    changes = RecentChanges(database, WATCHED_TABLES)
     handler = SuppressionEventHandler(
         database, kinds, clock, metrics, new_entry_id, erased, on_erasure=eraser.wake.notify
     )
@@ -159,6 +159,7 @@ def build(
         idempotency=idempotency,
         max_body=max(settings.web.max_body, MAX_BULK_BODY),
         rate=settings.web.rate,
+        audit=RequestAudit("suppression", orchestrator, components.erased.pseudonyms.of_customer),
     )
     service = SuppressionService(app, health, components, idempotency)
     service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))

@@ -59,6 +59,27 @@ async def test_the_customer_of_the_body_must_be_that_of_the_path(at_work: Runnin
     assert (await at_work.http.get("/v1/preferences/c-1")).status_code == 404
 
 
+async def test_every_look_and_change_is_in_the_audit_log_of_the_orchestrator(at_work: Running) -> None:
+    await at_work.http.put(C, json=DOCUMENT)
+    await at_work.http.get(C)
+    found = at_work.orchestrator.audited
+    assert [(each.service, each.event, each.action) for each in found] == [
+        ("preference", "asked", "preferences:write"),
+        ("preference", "answered", ""),
+        ("preference", "asked", "preferences:read"),
+        ("preference", "answered", ""),
+    ]
+    assert all(each.about and "c-1042" not in str(each) for each in found if each.event == "asked")
+
+
+async def test_what_cannot_be_audited_is_refused_and_not_done(at_work: Running) -> None:
+    at_work.orchestrator.audits = False
+    for answer in (await at_work.http.put(C, json=DOCUMENT), await at_work.http.get(C)):
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_audited")
+    at_work.orchestrator.audits = True
+    assert (await at_work.http.get(C)).json().get("topics", {}) == {}
+
+
 async def test_who_may_not_read_preferences_gets_back_what_they_have_sent_alone(at_work: Running) -> None:
     await at_work.http.put(C, json=DOCUMENT)
     connector = {"Authorization": f"Bearer {CONNECTOR_KEY}"}

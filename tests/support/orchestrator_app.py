@@ -26,6 +26,7 @@ from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Database
 from services.kit.http.app_factory import build_app
+from services.kit.http.audit_trail import RequestAudit
 from services.kit.http.auth import EnvKeyRing, KeyRingChain
 from services.kit.http.idempotency import IdempotencyStore
 from services.kit.observability.health import Health
@@ -34,6 +35,7 @@ from services.kit.runtime.clock import ManualClock
 from services.kit.runtime.settings import load_settings
 from services.orchestrator.access.api_keys import DatabaseKeyRing, create_key
 from services.orchestrator.api_routes import orchestrator_routes
+from services.orchestrator.audit_log.recorder import AuditRecorder
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.erasure_intake import ErasureIntake
@@ -223,6 +225,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     redriver = Pipeline(evaluator, clock, DecisionMetrics(registry), shadow, intake)
     own_letters = DeadLetterQueue("orchestrator", database, redriver, clock, registry, topics=["customer.events"])
     others_letters = {"preference": preference.dead_letters, "suppression": suppression.dead_letters}
+    recorder = AuditRecorder(database, clock)
     letters = DeadLetterDirectory({"orchestrator": own_letters, **others_letters})
     app = build_app(
         title="orchestrator",
@@ -231,6 +234,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
         keys=ring,
         service_key=SERVICE_KEY,
         idempotency=IdempotencyStore(database),
+        audit=RequestAudit("orchestrator", recorder, erased.pseudonyms.of_customer),
         routers=orchestrator_routes(
             database,
             bus,
@@ -238,6 +242,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
             topic="customer.events",
             decided_signal=WakeSignal(),
             ring=ring,
+            audit=recorder,
             topics=preference,
             situations=suppression,
             facts_reader=gatherer,

@@ -13,15 +13,18 @@ import httpx
 import msgspec
 from fastapi import FastAPI, Request, Response
 
+from schemas.audit_log import AuditEntry
 from schemas.event import Event, encode_event
 from schemas.facts import Preference
 from schemas.service_api import (
     CONTACT_COUNTS_PATH,
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
+    RECORD_AUDIT_PATH,
     STILL_OPEN_PATH,
     AttemptIds,
     AttemptScope,
+    AuditNumber,
     ContactCountRequest,
     ContactCounts,
     KeyDigest,
@@ -76,6 +79,8 @@ class Orchestrator:
     """What it answers to how many messages came; None: it is of a version that does not know the question."""
     counted: list[tuple[str, int]] = field(default_factory=list)
     slow: bool = False
+    audited: list[AuditEntry] = field(default_factory=list)
+    audits: bool = True
 
     def app(self) -> FastAPI:
         """Its doors, as the real one has them."""
@@ -106,6 +111,13 @@ class Orchestrator:
                 await asyncio.sleep(30)
             self.counted.append((asked.customer, asked.since))
             return internal_api.respond(ContactCounts(self.contacts))
+
+        @app.post(RECORD_AUDIT_PATH)
+        async def record_audit_entry(request: Request) -> Response:
+            if not self.audits:
+                return Response(status_code=503)
+            self.audited.append(await internal_api.read_request(request, AuditEntry))
+            return internal_api.respond(AuditNumber(len(self.audited)))
 
         @app.post(FIND_KEY_PATH)
         async def find_key(request: Request) -> Response:

@@ -12,15 +12,18 @@ import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from schemas.audit_log import AuditEntry
 from schemas.event import Event, encode_event
 from schemas.policy import SituationKind
 from schemas.service_api import (
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
+    RECORD_AUDIT_PATH,
     STILL_OPEN_PATH,
     UNKNOWN_NAMES_PATH,
     AttemptIds,
     AttemptScope,
+    AuditNumber,
     KeyDigest,
     KeyLookup,
     KeyOwner,
@@ -104,6 +107,8 @@ class Handovers:
     polls: int = 0
     down: bool = False
     keys: dict[str, str] = field(default_factory=dict)
+    audited: list[AuditEntry] = field(default_factory=list)
+    audits: bool = True
     missing: frozenset[str] = frozenset()
     names_asked: list[ScopeNames] = field(default_factory=list)
 
@@ -130,6 +135,13 @@ class Handovers:
                 self.answered.notify_all()
                 count = sum((f"msg_{number}", 1) in asked.attempts for number in self.under_way)
             return internal_api.respond(OpenAttemptCount(count))
+
+        @app.post(RECORD_AUDIT_PATH)
+        async def record_audit_entry(request: Request) -> Response:
+            if not self.audits:
+                return Response(status_code=503)
+            self.audited.append(await internal_api.read_request(request, AuditEntry))
+            return internal_api.respond(AuditNumber(len(self.audited)))
 
         @app.post(FIND_KEY_PATH)
         async def find_key(request: Request) -> Response:

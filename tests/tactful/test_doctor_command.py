@@ -55,6 +55,7 @@ def test_what_is_not_there_is_told_with_how_to_mend_it(nothing: dict[str, str]) 
     found = states(done)
     assert found["orchestrator"] == found["preference"] == found["key"] == "red"
     assert found["db suppression"] == found["log"] == found["send sms"] == "amber"
+    assert found["audit log"] == "amber"
     assert all(each["mend"] for each in done.data if each["state"] != "green")
     assert "checks are red" in done.err
 

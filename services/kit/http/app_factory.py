@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict
 
 from services.kit.http import middleware, openapi, problems
+from services.kit.http.audit_trail import RequestAudit
 from services.kit.http.auth import GuardContext, KeyRing, RouteAccess, hash_key, public
 from services.kit.http.idempotency import IdempotencyStore, ReplayResponse
 from services.kit.http.openapi_page import OpenApiPage
@@ -75,6 +76,7 @@ def build_app(
     sessions: SessionStore | None = None,
     max_body: int = MAX_BODY,
     rate: float | None = None,
+    audit: RequestAudit | None = None,
     lifespan: Lifespan | None = None,
     version: str = "1",
 ) -> FastAPI:
@@ -82,7 +84,7 @@ def build_app(
 
     Raises ValueError for a route without `requires`, `public` or `service_only`, for one with several of them, for
     `service_only` routes without a service key, and for mounts, which cannot be guarded. `max_body` is in bytes,
-    `rate` the requests a second of one key; None: any number.
+    `rate` the requests a second of one key; None: any number. `audit` records who asks for what.
     """
     app = FastAPI(
         title=title,
@@ -100,6 +102,7 @@ def build_app(
     app.state.guards = GuardContext(
         *(keys, hash_key(secret) if secret else None, idempotency, sessions, _query_parameters(contexts)),
         rate=None if rate is None else RequestRate(rate),
+        audit=audit,
     )
     problems.install_error_handlers(app)
     app.add_exception_handler(ReplayResponse, _handle_replay)

@@ -18,25 +18,16 @@ from pydantic import SecretStr
 from schemas.roles import ALLOWED_ACTIONS, Role, is_allowed
 from services.kit.errors import Forbidden, Unauthorised
 from services.kit.http import request_parsing
+from services.kit.http.audit_trail import RequestAudit
 from services.kit.http.idempotency import IdempotencyStore, IdempotencyUnsupported
+from services.kit.http.principals import Principal
 from services.kit.http.sessions import SessionStore
+
+__all__ = ["Principal", "authenticate", "public", "requires", "service_only"]
 
 KEY_PREFIX = "tk_"
 ADMIN_NAME = "admin"
 """The name of whoever uses the initial admin key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks: a key's name (a person or a program), its role, its id.
-
-    `sources`: the sources of events that the key is bound to; empty for one that is not bound.
-    """
-
-    name: str
-    role: Role
-    key_id: str
-    sources: tuple[str, ...] = ()
 
 
 class Rate(Protocol):
@@ -156,6 +147,7 @@ class GuardContext:
     sessions: SessionStore | None = None
     query_parameters: Mapping[int, Collection[str]] = field(default_factory=dict)
     rate: Rate | None = None
+    audit: RequestAudit | None = None
 
 
 async def authenticate(request: Request) -> Principal | None:
@@ -230,10 +222,15 @@ class RouteAccess:
         if guards.rate is not None:
             guards.rate.admit(principal.key_id)
         if not is_allowed(principal.role, self.action):
+            if guards.audit is not None:
+                await guards.audit.refuse(request, principal, self.action)
             allowed_roles = ", ".join(role for role in ALLOWED_ACTIONS if is_allowed(role, self.action))
             raise Forbidden(
                 f"`{self.action}` needs one of the roles {allowed_roles}; this key has the role {principal.role}"
             )
+        if guards.audit is not None:
+            shows_customers = bool(self.shows_more) and is_allowed(principal.role, self.shows_more)
+            await guards.audit.begin(request, principal, self.action, shows_customers=shows_customers)
         return principal
 
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.kit.errors import TactfulError, TooLarge, Transient
 from services.kit.http import problems
+from services.kit.http.audit_trail import finish_audit
 from services.kit.http.idempotency import SCOPE_KEY, IdempotencyClaim, IdempotencyStore, StoredResponse
 from services.kit.http.path_segments import routable_path
 from services.kit.observability import logs
@@ -76,6 +77,7 @@ class EdgeMiddleware:
             await self._serve(scope, headers, receive, answer)
         finally:
             self._record_request(scope, method, answer.status, time.perf_counter() - start)
+            await finish_audit(scope, answer.status)
             logs.trace_id.reset(token)
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive, answer: "_ResponseSender") -> None:

@@ -22,6 +22,7 @@ from schemas.generate import generate_schema
 from services.kit import errors
 from services.kit.errors import TactfulError
 from services.kit.http import idempotency
+from services.kit.http.audit_trail import NotAudited
 from services.kit.http.auth import RouteAccess
 from services.kit.http.problems import MEDIA_TYPE, WrongMediaType
 from services.kit.http.request_body import DOCUMENT_MARK, RequestBody, Shape
@@ -35,7 +36,7 @@ _ERRORS: Final = "x-tactful-errors"
 _MODELS: Final = "x-tactful-models"
 _COMPONENTS: Final = "#/components/schemas/"
 _ALWAYS: Final = (errors.InternalError, errors.Transient, errors.DatabaseBusy, errors.DatabaseGone)
-_OF_A_KEY: Final = (errors.Unauthorised, errors.Forbidden, errors.RateLimited)
+_OF_A_KEY: Final = (errors.Unauthorised, errors.Forbidden, errors.RateLimited, NotAudited)
 _OF_A_BODY: Final = (errors.Malformed, errors.TooLarge, WrongMediaType, errors.Invalid)
 _OF_AN_IDEMPOTENCY_KEY: Final = (
     idempotency.IdempotencyKeyInvalid,

@@ -72,6 +72,13 @@ class SignedInUser(NamedTuple):
     key_digest: str | None
 
 
+class LinkOwner(NamedTuple):
+    """Whom a one-time link signs in."""
+
+    name: str
+    role: Role
+
+
 class SessionStore:
     """Links and sessions in the database."""
 
@@ -89,6 +96,16 @@ class SessionStore:
             await _delete_expired(tx, self._clock.now())
             await _insert_row(tx, "sign_in_link", _hash_secret(token), name, role, self._clock.now(), LINK_LIFETIME)
         return token
+
+    async def find_link_owner(self, token: str) -> LinkOwner | None:
+        """Returns whom a valid link signs in; None for any other. The link stays valid."""
+        async with self._database.read() as tx:
+            row = await tx.row(
+                "SELECT name, role FROM sign_in_link WHERE digest = :digest AND expires > :now",
+                digest=_hash_secret(token),
+                now=self._clock.now(),
+            )
+        return None if row is None else LinkOwner(row.name, Role(row.role))
 
     async def use_link(self, token: str) -> str | None:
         """Exchanges a valid link for a new session id and invalidates the link; None for any other."""

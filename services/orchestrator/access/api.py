@@ -27,9 +27,10 @@ from services.orchestrator.campaigns.api_common import format_optional_instant
 
 MAX_OVERLAP = 30 * DAY
 _EXAMPLES = {
-    "a colleague": {"name": "ada", "role": "marketer"},
+    "a colleague": {"name": "ada", "person": "ada", "role": "marketer"},
     "a program, for a year": {
         "name": "shop",
+        "program": "shop",
         "role": "publisher",
         "expires": "2027-01-01T00:00:00Z",
         "sources": ["/shop"],
@@ -38,13 +39,17 @@ _EXAMPLES = {
 
 
 class KeyRequest(Document):
-    """A new key: the name of a person or program, its role, and when it expires, if it does.
+    """A new key: its name, its role, and when it expires, if it does.
 
+    `person` or `program`: who holds it; without either it is that of the program with its name. All keys of a person
+    are one pair of eyes, whatever their names.
     `sources`: the sources of the events that it may send and read, each with those below it; any source without.
     """
 
     name: Text
     role: str
+    person: Text | None = None
+    program: Text | None = None
     expires: InstantField | None = None
     sources: (
         Annotated[tuple[EventSource, ...], as_tuple, Field(min_length=1, max_length=MAX_SOURCES), distinct] | None
@@ -63,6 +68,8 @@ class NewKey(TypedDict):
     id: str
     name: str
     role: Role
+    person: str | None
+    program: str | None
     expires: TimeText | None
     sources: list[str]
     key: str
@@ -74,6 +81,8 @@ class KeyFields(TypedDict):
     id: str
     name: str
     role: Role
+    person: str | None
+    program: str | None
     prefix: str
     created: TimeText | None
     created_by: str
@@ -95,7 +104,15 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
         now, role, sources = clock.now(), _parse_role(new.role), new.sources or ()
         _check_request(new, role, now)
         key, plain = await api_keys.create_key(
-            database, new.name, role, principal.name, now, expires=new.expires, sources=sources
+            database,
+            new.name,
+            role,
+            principal.name,
+            now,
+            expires=new.expires,
+            sources=sources,
+            person=new.person,
+            actor_id=principal.key_id,
         )
         return _new_key(key, plain)
 
@@ -112,7 +129,10 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
         if not 0 <= rotation.overlap <= MAX_OVERLAP:
             problem = Problem("/overlap", "out_of_range", "both keys may work for at most 30 days")
             raise Invalid("`overlap` is out of range; see errors.", errors=[problem])
-        return _new_key(*await api_keys.rotate_key(database, id, rotation.overlap, principal.name, clock.now()))
+        key, plain = await api_keys.rotate_key(
+            database, id, rotation.overlap, principal.name, clock.now(), actor_id=principal.key_id
+        )
+        return _new_key(key, plain)
 
     @routes.get("", summary="List keys by prefix, oldest first", **answers({200: Page[KeyFields]}))
     async def list_keys(
@@ -148,6 +168,12 @@ def _check_request(new: KeyRequest, role: Role, now: Instant) -> None:
     problems = []
     if (wrong := describe_bad_name(new.name)) is not None:
         problems.append(Problem("/name", "bad_name", f"the name {wrong}"))
+    if new.person is not None and (wrong := describe_bad_name(new.person)) is not None:
+        problems.append(Problem("/person", "bad_name", f"the name {wrong}"))
+    if new.person is not None and new.program is not None:
+        problems.append(Problem("/program", "one_holder", "a key belongs to a person or to a program; give one"))
+    if new.program not in (None, new.name):
+        problems.append(Problem("/program", "other_name", f"the key of a program has its name: `{new.name}`"))
     if new.expires is not None and new.expires <= now:
         problems.append(Problem("/expires", "already_over", "this time is over; leave it out for a key without end"))
     if new.sources and not is_allowed(role, "events:write"):
@@ -161,10 +187,15 @@ def _new_key(key: ApiKey, plain: str) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "role": key.role,
+        **_holder(key),
         "expires": format_optional_instant(key.expires),
         "sources": list(key.sources),
         "key": plain,
     }
+
+
+def _holder(key: ApiKey) -> dict[str, str | None]:
+    return {"person": key.person, "program": key.name if key.person is None else None}
 
 
 def _parse_role(text: str) -> Role:
@@ -183,6 +214,7 @@ def _key_document(key: ApiKey) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "role": key.role,
+        **_holder(key),
         "prefix": key.prefix,
         "created": format_optional_instant(key.created),
         "created_by": key.created_by,

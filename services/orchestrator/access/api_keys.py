@@ -1,7 +1,9 @@
 """API keys: creation, revocation, and look-up by the digest of what a caller presents."""
 
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from schemas.key_names import skeleton
 from schemas.roles import Role
@@ -38,7 +40,7 @@ class DatabaseKeyRing:
             with suppress(Transient):  # a key stays valid while its last use cannot be recorded
                 async with self._database.answering_within(KEY_CHECK_SECONDS), self._database.write() as tx:
                     await store.record_key_use(tx, key.id, now)
-        return Principal(key.name, key.role, key.id, key.sources)
+        return Principal(key.name, key.role, key.id, key.sources, key.person)
 
 
 class NameTaken(Conflict):
@@ -56,21 +58,55 @@ async def create_key(
     *,
     expires: Instant | None = None,
     sources: tuple[str, ...] = (),
+    person: str | None = None,
+    actor_id: str | None = None,
 ) -> tuple[ApiKey, str]:
     """Creates a key. Returns it with its plain text, which is not stored and cannot be shown again.
 
-    Raises NameTaken for a name that people may take for another key's. The same name is the same person or program.
+    `person`: who holds it; None for a program's. `actor_id`: the key with which it is made.
+
+    Raises NameTaken for a name or a person that people may take for another key's, and for a name that a key of another
+    person has. The same name is the same person or program.
     """
     async with database.write() as tx:
-        names = [ADMIN_NAME, *await store.list_key_names(tx)]
-        alike = [each for each in names if skeleton(each) == skeleton(name) and each != name]
+        _check_holder(name, person, await store.list_key_holders(tx))
+        key = _unstored_key(name, role, now, actor, actor_id, expires, sources, person)
+        return key, await _insert_key(tx, key, "create")
+
+
+def _check_holder(name: str, person: str | None, holders: Sequence[tuple[str, str | None]]) -> None:
+    taken = [ADMIN_NAME, *(each for holder in holders for each in holder if each is not None)]
+    for mine in filter(None, (name, person)):
+        alike = [each for each in taken if skeleton(each) == skeleton(mine) and each != mine]
         if alike:
-            raise NameTaken(f"the name looks like `{alike[0]}`, which another key has; use that name, or another one")
-        return await _insert_key(tx, name, role, expires, sources, "create", actor, now)
+            detail = f"`{mine}` looks like `{alike[0]}`, which another key has; use that name, or another one"
+            raise NameTaken(detail)
+    others = [other for each, other in holders if each == name and other is not None]
+    if person is not None and others and person not in others:
+        raise NameTaken(f"a key with the name `{name}` belongs to {others[0]}; use another name")
 
 
-async def rotate_key(database: Database, id: str, overlap: int, actor: str, now: Instant) -> tuple[ApiKey, str]:
-    """Creates a key in place of another, of the same name, role and sources; the old one works for `overlap`
+def _unstored_key(
+    name: str,
+    role: Role,
+    now: Instant,
+    actor: str,
+    actor_id: str | None,
+    expires: Instant | None,
+    sources: tuple[str, ...],
+    person: str | None,
+) -> ApiKey:
+    """A key that is not stored yet; its prefix is that of the plain text, made when it is stored."""
+    id = f"key_{secrets.token_hex(8)}"
+    return ApiKey(
+        id, name, role, "", now, actor, expires=expires, sources=sources, person=person, created_by_id=actor_id
+    )
+
+
+async def rotate_key(
+    database: Database, id: str, overlap: int, actor: str, now: Instant, *, actor_id: str | None = None
+) -> tuple[ApiKey, str]:
+    """Creates a key in place of another, of the same name, person, role and sources; the old one works for `overlap`
     microseconds more.
 
     A key that expires is followed by one that lasts as long. Raises NotFound, and WrongState for a key that is over.
@@ -83,26 +119,19 @@ async def rotate_key(database: Database, id: str, overlap: int, actor: str, now:
             raise WrongState("this key is revoked or expired; create another one")
         expires = None if old.expires is None else now + (old.expires - old.created)
         await store.set_expiry(tx, id, now + overlap)
-        return await _insert_key(tx, old.name, old.role, expires, old.sources, "rotate", actor, now)
+        key = _unstored_key(old.name, old.role, now, actor, actor_id, expires, old.sources, old.person)
+        return key, await _insert_key(tx, key, "rotate")
 
 
-async def _insert_key(
-    tx: Tx,
-    name: str,
-    role: Role,
-    expires: Instant | None,
-    sources: tuple[str, ...],
-    action: str,
-    actor: str,
-    now: Instant,
-) -> tuple[ApiKey, str]:
+async def _insert_key(tx: Tx, key: ApiKey, action: str) -> str:
+    """Stores a key, and returns its plain text."""
     generated = generate_key()
-    id = f"key_{secrets.token_hex(8)}"
-    key = ApiKey(id, name, role, generated.prefix, now, actor, expires=expires, sources=sources)
-    await store.insert_key(tx, key, generated.digest)
-    entry = catalogue_store.CatalogueLogEntry("key", key.id, None, action, None, "valid", actor, None, now)
+    await store.insert_key(tx, replace(key, prefix=generated.prefix), generated.digest)
+    entry = catalogue_store.CatalogueLogEntry(
+        "key", key.id, None, action, None, "valid", key.created_by, None, key.created
+    )
     await catalogue_store.append_log_entry(tx, entry)
-    return key, generated.plain_text
+    return generated.plain_text
 
 
 async def revoke_key(database: Database, id: str, actor: str, now: Instant) -> None:

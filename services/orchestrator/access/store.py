@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.four_eyes import KeyOrigin
 from schemas.roles import Role
 from schemas.times import MINUTE, Instant
 from services.kit.db.database import Tx
@@ -16,7 +17,8 @@ LAST_USE_INTERVAL = MINUTE
 class ApiKey:
     """An API key, identified to people by its prefix. `name` and `created_by` are names of people or programs.
 
-    `sources`: the sources of events that it is bound to; empty for one that is not bound.
+    `sources`: the sources of events that it is bound to; empty for one that is not bound. `person`: who holds it; None
+    for a program's. `created_by_id`: the key with which it was made; None where an earlier version did not keep it.
     """
 
     id: str
@@ -29,19 +31,25 @@ class ApiKey:
     last_used: Instant | None = None
     expires: Instant | None = None
     sources: tuple[str, ...] = ()
+    person: str | None = None
+    created_by_id: str | None = None
 
     def is_valid(self, now: Instant) -> bool:
         """Whether it still opens anything."""
         return self.revoked is None and (self.expires is None or now < self.expires)
 
 
-_KEY_COLUMNS = "id, name, role, prefix, created, created_by, revoked, last_used, expires, sources"
+_KEY_COLUMNS = (
+    "id, name, role, prefix, created, created_by, revoked, last_used, expires, sources, person, created_by_id"
+)
 
 
 def _to_api_key(row: Any) -> ApiKey:
     return ApiKey(
         *(row.id, row.name, Role(row.role), row.prefix, row.created, row.created_by),
         *(row.revoked, row.last_used, row.expires, tuple(json.loads(row.sources or "[]"))),
+        person=row.person,
+        created_by_id=row.created_by_id,
     )
 
 
@@ -50,7 +58,7 @@ async def insert_key(tx: Tx, key: ApiKey, digest: str) -> None:
     await tx.execute(
         f"INSERT INTO api_key ({_KEY_COLUMNS}, digest)"
         " VALUES (:id, :name, :role, :prefix, :created, :created_by, :revoked, :last_used, :expires, :sources,"
-        " :digest)",
+        " :person, :created_by_id, :digest)",
         **{field: getattr(key, field) for field in ApiKey.__slots__ if field != "sources"},
         sources=json.dumps(key.sources) if key.sources else None,
         digest=digest,
@@ -81,15 +89,16 @@ async def list_keys_after(tx: Tx, created: Instant, id: str, limit: int) -> list
     return [_to_api_key(row) for row in rows]
 
 
-async def list_key_names(tx: Tx) -> list[str]:
-    """Returns the names of all keys there ever were, each once."""
-    return [row.name for row in await tx.rows("SELECT DISTINCT name FROM api_key ORDER BY name")]
+async def list_key_holders(tx: Tx) -> list[tuple[str, str | None]]:
+    """Returns name and person of all keys there ever were, each pair once."""
+    rows = await tx.rows("SELECT DISTINCT name, person FROM api_key ORDER BY name, person")
+    return [(row.name, row.person) for row in rows]
 
 
-async def list_key_makers(tx: Tx) -> list[tuple[str, str]]:
-    """Returns for all keys there ever were the name that they carry and the name of whoever made them."""
-    rows = await tx.rows("SELECT DISTINCT name, created_by FROM api_key")
-    return [(row.name, row.created_by) for row in rows]
+async def list_key_origins(tx: Tx) -> list[KeyOrigin]:
+    """Returns for all keys there ever were who holds them, and who made them with which key."""
+    rows = await tx.rows("SELECT id, name, person, created_by, created_by_id FROM api_key")
+    return [KeyOrigin(*tuple(row)) for row in rows]
 
 
 async def set_expiry(tx: Tx, id: str, expires: Instant) -> None:

@@ -9,7 +9,9 @@ from services.kit.db.bytewise_text import Text
 
 
 def _api_key() -> list[Column[Any]]:
-    """Instants are microseconds since 1970 UTC; `sources` is a JSON array, or NULL for a key that is not bound."""
+    """Instants are microseconds since 1970 UTC; `sources` is a JSON array, or NULL for a key that is not bound;
+    `person` is NULL for a program's.
+    """
     return [
         Column("id", Text, primary_key=True),
         Column("name", Text, nullable=False),
@@ -22,6 +24,8 @@ def _api_key() -> list[Column[Any]]:
         Column("last_used", BigInteger),
         Column("expires", BigInteger),
         Column("sources", Text),
+        Column("person", Text),
+        Column("created_by_id", Text),
     ]
 
 

@@ -78,7 +78,8 @@ def transition_request(
     request: Request, principal: Principal, clock: Clock, why: ReasonBody | None = None
 ) -> TransitionRequest:
     """Builds the transition request: who acts, now, and why."""
-    return TransitionRequest(principal.name, clock.now(), revision_check(request), why.reason if why else None)
+    reason = why.reason if why else None
+    return TransitionRequest(principal.name, clock.now(), revision_check(request), reason, principal.key_id)
 
 
 def format_optional_instant(instant: Instant | None) -> str | None:

@@ -8,11 +8,12 @@ from typing import Any
 import schemas.policy
 from schemas.documents import DocumentError
 from schemas.finding import Finding
+from schemas.four_eyes import Actor
 from schemas.times import Instant
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Database, Tx
 from services.kit.errors import NotFound, PreconditionFailed
-from services.orchestrator.access.store import list_key_makers
+from services.orchestrator.access.store import list_key_origins
 from services.orchestrator.campaigns import document_checks, lifecycle, store
 from services.orchestrator.campaigns.lifecycle import LifecycleAction
 from services.orchestrator.campaigns.store import CampaignHead, CatalogueLogEntry, DocumentVersion
@@ -37,12 +38,13 @@ class CampaignWithVersion:
 
 @dataclass(frozen=True, slots=True)
 class TransitionRequest:
-    """A requested action: who acts, when, why, and the revision they expect."""
+    """A requested action: who acts and with which key, when, why, and the revision they expect."""
 
     actor: str
     at: Instant
     check_revision: RevisionCheck
     reason: str | None = None
+    actor_id: str | None = None
 
 
 async def register_campaign(
@@ -74,7 +76,17 @@ async def register_campaign(
             )
             await store.increment_catalogue_version(tx)
         version = DocumentVersion(
-            key, head.newest + 1, Status.DRAFT, data, request.actor, None, None, None, None, request.at
+            key,
+            head.newest + 1,
+            Status.DRAFT,
+            data,
+            request.actor,
+            None,
+            None,
+            None,
+            None,
+            request.at,
+            request.actor_id,
         )
         await store.insert_version(tx, "campaign", version)
         updated_head = await store.update_head(tx, replace(head, newest=version.version), request.at)
@@ -166,8 +178,8 @@ async def apply_action(
         case LifecycleAction.SUBMIT:
             return replace(version, submitted_by=request.actor)
         case LifecycleAction.APPROVE:
-            makers = await list_key_makers(tx)
-            lifecycle.check_four_eyes(f"version {version.version}", version.editor, request.actor, makers)
+            editor, approver = Actor(version.editor, version.editor_id), Actor(request.actor, request.actor_id)
+            lifecycle.check_four_eyes(f"version {version.version}", editor, approver, await list_key_origins(tx))
             return replace(version, approved_by=request.actor, approved_at=request.at)
         case LifecycleAction.REJECT:
             return replace(version, submitted_by=None, approved_by=None, approved_at=None)

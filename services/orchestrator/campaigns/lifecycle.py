@@ -4,10 +4,10 @@ draft -> submitted -> approved (-> shadow) -> active <-> paused -> stopped; reje
 superseded by another one becomes replaced.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 
-from schemas.key_names import skeleton
+from schemas.four_eyes import Actor, KeyOrigin, relate
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.errors import Forbidden, WrongState
 
@@ -66,35 +66,23 @@ def next_status(
     return following
 
 
-def check_four_eyes(what: str, editor: str, approver: str, key_makers: Iterable[tuple[str, str]] = ()) -> None:
-    """Raises OwnEdit if the approver is the last editor, or if one of the two can use a key of the other.
+def check_four_eyes(what: str, editor: Actor, approver: Actor, keys: Iterable[KeyOrigin] = ()) -> None:
+    """Raises OwnEdit unless editor and approver are two pairs of eyes: see `schemas/four_eyes.py`.
 
-    `key_makers`: for every key the name that it carries and the name of whoever made it, who has seen it. Names that
-    people may take for the same are the same.
+    `keys`: all keys that there ever were.
     """
-    if skeleton(editor) == skeleton(approver):
-        raise OwnEdit(f"{what} was last edited by you ({editor}); another person has to approve it")
-    makers: dict[str, set[str]] = {}
-    for name, maker in key_makers:
-        makers.setdefault(skeleton(name), set()).add(skeleton(maker))
-    if skeleton(editor) in _all_makers(skeleton(approver), makers):
-        raise OwnEdit(
-            f"{what} was last edited by `{editor}`, who made a key of yours or of somebody who made it; "
-            "whose key neither has made the other has to approve it"
-        )
-    if skeleton(approver) in _all_makers(skeleton(editor), makers):
-        raise OwnEdit(
-            f"{what} was last edited with a key of `{editor}` that you made, or somebody whose key you made; "
-            "another person has to approve it"
-        )
-
-
-def _all_makers(name: str, makers: Mapping[str, Collection[str]]) -> set[str]:
-    """Who made the keys of this name, who made theirs, and so on."""
-    found: set[str] = set()
-    open_names = [name]
-    while open_names:
-        following = [each for each in makers.get(open_names.pop(), ()) if each not in found]
-        found.update(following)
-        open_names += following
-    return found
+    match relate(editor, approver, keys):
+        case None:
+            return
+        case "same":
+            raise OwnEdit(f"{what} was last edited by you ({editor.name}); another person has to approve it")
+        case "editor_behind_approver":
+            raise OwnEdit(
+                f"{what} was last edited by `{editor.name}`, who made a key of yours or of somebody who made it; "
+                "whose key neither has made the other has to approve it"
+            )
+        case "approver_behind_editor":
+            raise OwnEdit(
+                f"{what} was last edited with a key of `{editor.name}` that you made, or somebody whose key you made; "
+                "another person has to approve it"
+            )

@@ -55,7 +55,7 @@ async def register_policy(
             return state.policy_revision, newest, False
         number = newest.version + 1 if newest else 1
         version = DocumentVersion(
-            POLICY_KEY, number, Status.DRAFT, data, request.actor, None, None, None, None, request.at
+            POLICY_KEY, number, Status.DRAFT, data, request.actor, None, None, None, None, request.at, request.actor_id
         )
         await store.insert_version(tx, "policy", version)
         revision = await store.update_policy_state(tx, state.active_policy, decisions_must_reload=False)

@@ -24,6 +24,7 @@ from services.kit.bus.fence import read_applied_offsets
 from services.kit.db.database import Database
 from services.kit.errors import Forbidden, NotFound, Problem
 from services.kit.http.answer_types import AnyObject
+from services.kit.http.audit_trail import note_customer
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.http.request_body import document_body
@@ -233,6 +234,7 @@ class Previewer:
     ) -> tuple[Facts, bytes | None]:
         """What is known of the customer, and the event to show where the request has none."""
         customer = request.customer
+        note_customer(customer)
         async with self._database.read() as tx:
             positions = await read_applied_offsets(tx)
             catalogue = await self._snapshot.get_catalogue(tx)

@@ -16,7 +16,9 @@ POLICY_KEY = "policy"
 
 @dataclass(frozen=True, slots=True)
 class DocumentVersion:
-    """A version of a campaign or of the policy. `document` is as written."""
+    """A version of a campaign or of the policy. `document` is as written. `editor_id`: the key it was edited with; None
+    where an earlier version of Tactful did not keep it.
+    """
 
     key: str
     version: int
@@ -28,6 +30,7 @@ class DocumentVersion:
     approved_at: Instant | None
     note: str | None
     created: Instant
+    editor_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class CatalogueLogEntry:
     at: Instant
 
 
-_VERSION_COLUMNS = "version, status, document, editor, submitted_by, approved_by, approved_at, note, created"
+_VERSION_COLUMNS = "version, status, document, editor, submitted_by, approved_by, approved_at, note, created, editor_id"
 _HEAD_COLUMNS = "key, revision, newest, active_version, status"
 
 
@@ -81,6 +84,7 @@ def _to_version(key: str, row: Any) -> DocumentVersion:
         approved_at=row.approved_at,
         note=row.note,
         created=row.created,
+        editor_id=row.editor_id,
     )
 
 
@@ -286,11 +290,13 @@ async def insert_version(tx: Tx, noun: Noun, version: DocumentVersion) -> None:
     await tx.execute(
         f"INSERT INTO {noun}_version ({'key, ' if key else ''}{_VERSION_COLUMNS}) "
         f"VALUES ({':key, ' if key else ''}:version,"
-        " :status, :document, :editor, :submitted_by, :approved_by, :approved_at, :note, :created)",
+        " :status, :document, :editor, :submitted_by, :approved_by, :approved_at, :note, :created,"
+        " :editor_id)",
         **params,
         document=json.dumps(version.document, ensure_ascii=False),
         editor=version.editor,
         created=version.created,
+        editor_id=version.editor_id,
     )
 
 

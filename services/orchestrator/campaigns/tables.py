@@ -30,6 +30,7 @@ def _version_columns() -> list[Column[Any]]:
         _number_column("approved_at", null=True),
         _text_column("note", null=True),
         _number_column("created"),
+        _text_column("editor_id", null=True),
     ]
 
 

@@ -12,6 +12,7 @@ from schemas.service_api import FoundCustomers, HoldRecord, LogPositions
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.errors import TactfulError
+from services.kit.http.audit_trail import RequestAudit
 from services.kit.http.auth import KeyRing, Principal
 from services.kit.http.sessions import SessionStore
 from services.kit.observability.health import Health
@@ -78,6 +79,7 @@ class ConsoleContext:
     explainer: Explainer
     letters: DeadLetterDirectory
     sessions: SessionStore
+    audit: RequestAudit
     key_ring: KeyRing
     health: Health
     registry: Registry

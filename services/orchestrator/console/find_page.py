@@ -14,6 +14,7 @@ from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from services.kit.errors import TactfulError
+from services.kit.http.audit_trail import note_customer
 from services.kit.http.auth import Principal, requires
 from services.kit.http.sessions import read_form
 from services.orchestrator.console import decision_words, store
@@ -141,6 +142,8 @@ async def _add_customers(
         result.gaps.append("Names and addresses are not searched completely: their index is still being made.")
     ways = {**dict.fromkeys(found.by_name, "by name"), **dict.fromkeys(found.by_address, "by address")}
     ways |= {hit.title: "by id" for hit in exact}
+    for customer in ways:
+        note_customer(customer)
     preferences = await context.get_preferences(list(ways))
     hits = [
         Hit(customer_name(preferences.get(customer)) or customer, f"{customer}, {way}", customer_link(customer))

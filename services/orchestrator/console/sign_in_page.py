@@ -4,17 +4,24 @@ The page behind a one-time link has a button, and only pressing it uses the link
 prefetching browsers open links but press no buttons.
 """
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from schemas.roles import Role, is_allowed
+from services.kit.http.audit_trail import NotAudited
 from services.kit.http.auth import KeyRing, hash_key, public
+from services.kit.http.principals import Principal
 from services.kit.http.rate_limits import LimitedKeyRing
 from services.kit.http.sessions import SessionStore, read_form, require_same_origin
 from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.page_frame import HOME_PATH, SIGN_IN_PATH, PageRenderer, page_route_class
 
+SIGN_OUT_PATH = "/console/sign-out"
 _LINK_EXPIRED = "This link has been used or is older than 15 minutes. Ask for a new one."
+LINK_KEY_ID = "link"
+"""What an entry of the audit log has for the key of whoever signs in by a one-time link."""
 _KEY_REFUSED = "This key is unknown or revoked, or its role may not use the console."
 
 
@@ -56,7 +63,7 @@ def sign_in_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIR
         require_same_origin(request)
         fields = await read_form(request)
         if token := fields.get("token", ""):
-            id, fault = await sessions.use_link(token), _LINK_EXPIRED
+            id, fault = await _open_session_by_link(context, token), _LINK_EXPIRED
         else:
             id, fault = await _open_session_by_key(context, key_ring, fields.get("key", "").strip()), _KEY_REFUSED
         if id is None:
@@ -65,10 +72,14 @@ def sign_in_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIR
         sessions.set_cookie(response, id)
         return response
 
-    @routes.post("/console/sign-out", dependencies=[public()])
+    @routes.post(SIGN_OUT_PATH, dependencies=[public()])
     async def sign_out(request: Request) -> Response:
-        if await sessions.find_user(request) is not None:
+        user = await sessions.find_user(request)
+        if user is not None:
             await sessions.close_session(request)
+            principal = Principal(user.name, user.role, f"session:{user.id}")
+            with suppress(NotAudited):  # a session ends, whether that can be recorded or not
+                await context.audit.record_sign_in("signed_out", principal, SIGN_OUT_PATH)
         response = RedirectResponse(SIGN_IN_PATH, 303)
         sessions.clear_cookie(response)
         return response
@@ -76,8 +87,20 @@ def sign_in_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIR
     return routes
 
 
+async def _open_session_by_link(context: ConsoleContext, token: str) -> str | None:
+    owner = await context.sessions.find_link_owner(token)
+    if owner is None:
+        return None
+    await context.audit.record_sign_in("signed_in", Principal(owner.name, owner.role, LINK_KEY_ID), SIGN_IN_PATH)
+    return await context.sessions.use_link(token)
+
+
 async def _open_session_by_key(context: ConsoleContext, key_ring: KeyRing, key: str) -> str | None:
     principal = await key_ring.find_principal(hash_key(key)) if key else None
-    if principal is None or not is_allowed(principal.role, "decisions:read"):
+    if principal is None:
         return None
+    if not is_allowed(principal.role, "decisions:read"):
+        await context.audit.record_sign_in("sign_in_refused", principal, SIGN_IN_PATH)
+        return None
+    await context.audit.record_sign_in("signed_in", principal, SIGN_IN_PATH)
     return await context.sessions.open_session(principal.name, principal.role, hash_key(key))

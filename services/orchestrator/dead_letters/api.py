@@ -19,6 +19,7 @@ from schemas.times import Instant
 from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.http.answer_types import AnyObject, AnyValue, Page, ProblemFields, TimeText
+from services.kit.http.audit_trail import note_customer
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
@@ -303,6 +304,8 @@ def _add_letter_routes(routes: APIRouter, database: Database, letters: DeadLette
         may_see = is_allowed(principal.role, CONTENT)
         if may_see:
             log("dead_letter_read", letter=id, by=principal.name)
+        if answer.item.customer is not None:
+            note_customer(answer.item.customer)
         return {
             **letter_document(answer.item),
             "content": content_document(answer.content) if may_see else None,

@@ -13,6 +13,7 @@ from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.answer_types import Page, TimeText
+from services.kit.http.audit_trail import note_customer
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers, document_schema
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
@@ -96,6 +97,7 @@ def decision_routes(database: Database, explain: ExplainDecision, replay_decisio
             stored = await read_store.get_decision(tx, id)
         if stored is None:
             raise NotFound(f"there is no decision {id}")
+        note_customer(stored.decision.customer)
         document = {**decision_document(stored, "none"), **explain(stored.decision)}
         return {**document, "replay": await replay_decision(id)} if replay else document
 

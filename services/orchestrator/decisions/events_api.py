@@ -24,6 +24,7 @@ from services.kit.bus.protocol import Partition
 from services.kit.db.database import Database
 from services.kit.errors import FenceTimeout, Invalid, NotFound, Problem
 from services.kit.http.answer_types import ProblemFields, TimeText
+from services.kit.http.audit_trail import note_customer
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.http.request_body import described_body, document
@@ -140,6 +141,9 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
         seconds = _parse_wait(wait)
         catalogue = await log.catalogue()
         parsed = await read_events(request, principal, clock, log, catalogue)
+        for event in parsed:
+            if isinstance(event, Event):
+                note_customer(event.customer)
         published = await publish_new(log, [each for each in parsed if isinstance(each, Event)], principal, clock.now())
         is_batch = request.headers.get("content-type", "").partition(";")[0].strip().lower() == BATCH_MEDIA_TYPE
         parsed = refuse_erased(parsed, published, is_batch=is_batch)
@@ -175,6 +179,7 @@ def event_routes(log: EventLog, clock: Clock) -> APIRouter:
                 "no event of this source and id has been accepted in the last 7 days, or has triggered or changed "
                 "anything before"
             )
+        note_customer(found.customer)
         return await _answer(log, found, principal)
 
     return routes

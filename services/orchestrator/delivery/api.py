@@ -13,6 +13,7 @@ from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.errors import NotFound
 from services.kit.http.answer_types import AnyObject, ClassField, Page, TimeText
+from services.kit.http.audit_trail import note_customer
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
@@ -147,6 +148,7 @@ def _add_message_route(routes: APIRouter, database: Database, adapters: Adapters
             row = await query_store.get_message(tx, id)
             if row is None:
                 raise NotFound(f"there is no message `{id[:60]}`")
+            note_customer(row.customer)
             attempts = await query_store.list_attempts(tx, id)
             receipts = await receipt_store.list_receipts(tx, id)
             decisions = await list_message_decisions(tx, row.customer, id)

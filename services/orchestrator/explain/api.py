@@ -12,6 +12,7 @@ from schemas.vocabulary import Channel, Outcome
 from services.kit import errors
 from services.kit.errors import Invalid, NotFound, Problem
 from services.kit.http.answer_types import TimeText
+from services.kit.http.audit_trail import note_customer
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers, document_schema
 from services.kit.http.request_parsing import parse_instant_param
@@ -176,6 +177,7 @@ async def _explain_event(explainer: Explainer, source: str, id: str, customer: s
         raise NotFound(
             "no event with this source and id is stored: it has not arrived, or it triggered no active campaign"
         )
+    note_customer(event.customer)
     return {
         "source": event.source,
         "event": event.id,

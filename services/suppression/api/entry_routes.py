@@ -26,6 +26,7 @@ from services.kit.db.database import Database
 from services.kit.errors import Invalid, NotFound, Problem, TooLarge
 from services.kit.http import internal_api, request_parsing
 from services.kit.http.answer_types import EnforcedFields, Page, ProblemFields, TimeText
+from services.kit.http.audit_trail import note_customer
 from services.kit.http.auth import Principal, requires, service_only
 from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
@@ -184,6 +185,8 @@ def _add_create_route(
         if isinstance(body, list):
             return await import_entries(body, principal)
         document = importer.parse_row(body)
+        if document.document.customer is not None:
+            note_customer(document.document.customer)
         (added,) = await importer.add_documents([document], principal.name)
         if added.status == "erased":
             raise CustomerErased

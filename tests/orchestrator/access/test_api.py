@@ -20,7 +20,7 @@ async def bearer(here: World, key: str, method: str = "GET", path: str = "/v1/ca
 
 async def test_a_key_is_shown_once_and_works_until_it_is_revoked(here: World) -> None:
     made = (await here.call("admin", "POST", "/v1/keys", json={"name": "ada", "role": "viewer"})).json()
-    assert set(made) == {"id", "name", "role", "expires", "sources", "key"}
+    assert set(made) == {"id", "name", "role", "person", "program", "expires", "sources", "key"}
     assert (await bearer(here, made["key"])).status_code == 200
     listed = await here.call("admin", "GET", f"/v1/keys/{made['id']}")
     assert made["key"] not in listed.text

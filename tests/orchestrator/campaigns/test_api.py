@@ -190,6 +190,72 @@ async def test_an_admin_does_not_approve_with_a_key_of_their_making(here: World)
     assert (await here.call("approver", "POST", f"{PATH}/approve")).status_code == 200
 
 
+async def make_key(here: World, maker: str, name: str, role: str, **fields: str) -> None:
+    """Have an admin make a key, with which `name` acts here from now on."""
+    body = {"name": name, "role": role, **fields}
+    made = await here.call("admin", "POST", "/v1/keys", name=maker, json=body)
+    assert made.status_code == 201, made.text
+    here.keys[name] = made.json()["key"]
+
+
+async def submit_as(here: World, role: str, name: str) -> None:
+    assert (await here.call(role, "PUT", PATH, name=name, json=campaign())).status_code == 201
+    assert (await here.call(role, "POST", f"{PATH}/submit", name=name)).status_code == 200
+
+
+async def approval_code(here: World, name: str, role: str = "approver") -> str:
+    answer = await here.call(role, "POST", f"{PATH}/approve", name=name)
+    return "approved" if answer.status_code == 200 else str(answer.json()["code"])
+
+
+async def test_another_key_of_the_same_person_is_no_second_pair_of_eyes(here: World) -> None:
+    await make_key(here, "root", "desk", "marketer", person="ada")
+    await make_key(here, "root", "phone", "approver", person="ada")
+    await make_key(here, "root", "ada", "approver")  # a program's key with the person's name
+    await make_key(here, "root", "grace-1", "approver", person="grace")
+    await submit_as(here, "marketer", "desk")
+    assert await approval_code(here, "phone") == "own_edit"
+    assert await approval_code(here, "ada") == "own_edit"
+    assert await approval_code(here, "grace-1") == "approved"
+
+
+async def test_a_key_made_by_another_key_of_the_editor_is_refused(here: World) -> None:
+    await make_key(here, "root", "ada-admin", "admin", person="ada")
+    await make_key(here, "root", "desk", "marketer", person="ada")
+    await make_key(here, "ada-admin", "helper", "admin", person="zoe")
+    await make_key(here, "helper", "puppet", "approver", person="eve")
+    await submit_as(here, "marketer", "desk")
+    assert await approval_code(here, "puppet") == "own_edit"
+    assert await approval_code(here, "helper", "admin") == "own_edit"
+
+
+async def test_a_rotated_key_is_that_of_its_holder_and_of_whoever_rotated_it(here: World) -> None:
+    await make_key(here, "root", "desk", "marketer", person="ada")
+    await make_key(here, "root", "phone", "approver", person="ada")
+    await make_key(here, "root", "eve", "approver", person="eve")
+    for name, maker in (("phone", "root"), ("eve", "mallory")):
+        listed = (await here.call("admin", "GET", "/v1/keys", name="root")).json()["items"]
+        id = next(item["id"] for item in listed if item["name"] == name)
+        new = (await here.call("admin", "POST", f"/v1/keys/{id}/rotate", name=maker, json={})).json()
+        here.keys[name] = new["key"]
+    assert new["person"] == "eve"
+    await submit_as(here, "marketer", "desk")
+    assert await approval_code(here, "phone") == "own_edit"
+    await here.call("admin", "PUT", PATH, name="mallory", json=campaign(priority=3))
+    await here.call("admin", "POST", f"{PATH}/submit", name="mallory")
+    assert await approval_code(here, "eve") == "own_edit"
+
+
+async def test_a_key_that_is_renamed_is_known_by_its_id(here: World) -> None:
+    await make_key(here, "root", "desk", "admin", person="ada")
+    await submit_as(here, "admin", "desk")
+    async with here.database.write() as tx:
+        await tx.execute("UPDATE api_key SET name = 'someone', person = 'else' WHERE name = 'desk'")
+    assert await approval_code(here, "desk", "admin") == "own_edit"
+    await make_key(here, "desk", "puppet", "approver", person="eve")
+    assert await approval_code(here, "puppet") == "own_edit"
+
+
 async def test_a_change_of_something_that_has_changed_is_refused(here: World) -> None:
     first = await here.call("marketer", "PUT", PATH, json=campaign())
     tag = first.headers["etag"]

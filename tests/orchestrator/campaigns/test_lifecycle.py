@@ -1,9 +1,11 @@
 """The life of a version, as a table of every status and every action."""
 
+from collections.abc import Sequence
 from itertools import product
 
 import pytest
 
+from schemas.four_eyes import Actor, KeyOrigin
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.errors import Conflict, Forbidden
 from services.orchestrator.campaigns.lifecycle import (
@@ -71,14 +73,19 @@ def test_a_policy_is_neither_paused_nor_stopped() -> None:
 )
 def test_nobody_approves_their_own_edit(editor: str, approver: str, own: bool) -> None:
     if not own:
-        return check_four_eyes("it", editor, approver)
+        return check_four_eyes("it", Actor(editor), Actor(approver))
     with pytest.raises(Forbidden) as caught:
-        check_four_eyes("it", editor, approver)
+        check_four_eyes("it", Actor(editor), Actor(approver))
     assert caught.value.code == "own_edit"
     return None
 
 
-MADE = [("ada", "admin"), ("eve", "admin"), ("zoe", "eve"), ("mallory", "ada"), ("mallory-2", "mallory")]
+def keys_of(made: Sequence[tuple[str, str]]) -> list[KeyOrigin]:
+    """Keys of an earlier version, by name and maker."""
+    return [KeyOrigin(f"key_{number}", name, None, maker, None) for number, (name, maker) in enumerate(made)]
+
+
+MADE = keys_of([("ada", "admin"), ("eve", "admin"), ("zoe", "eve"), ("mallory", "ada"), ("mallory-2", "mallory")])
 """Keys, each with whoever made it."""
 
 
@@ -98,12 +105,12 @@ MADE = [("ada", "admin"), ("eve", "admin"), ("zoe", "eve"), ("mallory", "ada"), 
 )
 def test_nobody_approves_with_a_key_that_the_editor_made(editor: str, approver: str, own: bool) -> None:
     if not own:
-        return check_four_eyes("it", editor, approver, MADE)
+        return check_four_eyes("it", Actor(editor), Actor(approver), MADE)
     with pytest.raises(Forbidden) as caught:
-        check_four_eyes("it", editor, approver, MADE)
+        check_four_eyes("it", Actor(editor), Actor(approver), MADE)
     assert caught.value.code == "own_edit"
     return None
 
 
 def test_keys_that_made_each_other_end_the_search() -> None:
-    check_four_eyes("it", "ada", "eve", [("eve", "zoe"), ("zoe", "eve"), ("ada", "ada")])
+    check_four_eyes("it", Actor("ada"), Actor("eve"), keys_of([("eve", "zoe"), ("zoe", "eve"), ("ada", "ada")]))

@@ -158,3 +158,15 @@ async def test_only_transactional_campaigns_may_fail_open(here: World) -> None:
     assert answer.status_code == 422
     assert [(e["pointer"], e["code"]) for e in answer.json()["errors"]] == [("/fail_open/1", "not_transactional")]
     assert (await put(here, policy_document(fail_open=["not-known-yet"]))).status_code == 201
+
+
+async def test_another_key_of_the_editor_does_not_approve_a_policy(here: World) -> None:
+    for name, role, person in (("desk", "marketer", "ada"), ("phone", "approver", "ada"), ("eve", "approver", "eve")):
+        body = {"name": name, "role": role, "person": person}
+        here.keys[name] = (await here.call("admin", "POST", "/v1/keys", name="root", json=body)).json()["key"]
+    number = (await here.call("marketer", "PUT", "/v1/policy", name="desk", json=policy_document())).json()["version"]
+    path = f"/v1/policy/versions/{number}"
+    assert (await here.call("marketer", "POST", f"{path}/submit", name="desk")).status_code == 200
+    own = await here.call("approver", "POST", f"{path}/approve", name="phone")
+    assert (own.status_code, own.json()["code"]) == (403, "own_edit")
+    assert (await here.call("approver", "POST", f"{path}/approve", name="eve")).status_code == 200

@@ -1,5 +1,7 @@
 """Signing in: links work once, sessions end, changes need proof that they were meant, and every page says who may."""
 
+import json
+
 import httpx
 import pytest
 
@@ -126,6 +128,21 @@ async def test_a_session_opened_with_a_key_ends_with_the_key(house: House) -> No
     headers = {"authorization": f"Bearer {house.embedded.keys['admin']}"}
     assert (await house.browser.delete(f"/v1/keys/{made['id']}", headers=headers)).is_success
     assert (await house.get("/console/")).status_code == 303
+
+
+async def test_signing_in_and_out_is_in_the_audit_log(house: House) -> None:
+    made = await house.api("POST", "/v1/keys", {"name": "Vera", "role": "viewer", "person": "vera"})
+    await house.post("/console/sign-in", {"key": made["key"]})
+    await house.post("/console/sign-out", {"csrf": await house.csrf()})
+    await house.post("/console/sign-in", {"key": await house.key_of("publisher")})
+    await house.post("/console/sign-in", {"token": await issue(house)})
+    async with house.embedded.services.databases["orchestrator"].read() as tx:
+        rows = await tx.rows("SELECT body FROM audit_entry ORDER BY seq")
+    entries = [json.loads(row.body) for row in rows]
+    found = [(each["event"], each["name"]) for each in entries if each["event"].startswith("sign")]
+    assert [found[0], found[1], found[3]] == [("signed_in", "Vera"), ("signed_out", "Vera"), ("signed_in", "ada")]
+    assert found[2][0] == "sign_in_refused"
+    assert {each["person"] for each in entries if each["name"] == "Vera" and each["event"] == "signed_in"} == {"vera"}
 
 
 @pytest.mark.parametrize("key", ["", "tk_nobody", "publisher"])

@@ -50,6 +50,21 @@ async def test_a_topic_that_the_policy_does_not_have_is_noted_and_asked_about_on
 
 
 @pytest.mark.wired
+async def test_an_entry_that_cannot_be_audited_is_refused_and_not_made(service: Running) -> None:
+    service.handovers.audits = False
+    refused = await service.http.post("/v1/suppressions", json=ADA)
+    assert (refused.status_code, refused.json()["code"]) == (503, "not_audited")
+    service.handovers.audits = True
+    assert (await service.http.get("/v1/suppressions")).json()["items"] == []
+    assert (await service.http.post("/v1/suppressions", json=ADA)).status_code == 200
+    assert [each.event for each in service.handovers.audited][-2:] == ["asked", "answered"]
+    await service.http.post("/v1/suppressions", json={"customer": "c-1", "reason": "legal", "scope": {}})
+    answered = service.handovers.audited[-1]
+    assert len(answered.about) == 1
+    assert "c-1" not in answered.about
+
+
+@pytest.mark.wired
 async def test_the_same_entry_again_exists_and_is_enforced_as_well(service: Running) -> None:
     first = await service.http.post("/v1/suppressions", json=ADA)
     again = await service.http.post("/v1/suppressions", json=ADA | {"address": " ada@example.org"})

@@ -12,6 +12,7 @@ from schemas.vocabulary import Channel
 from services.kit import errors
 from services.kit.db.database import Database
 from services.kit.http.answer_types import Page, TimeText
+from services.kit.http.audit_trail import note_customer
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
@@ -81,7 +82,9 @@ def reply_routes(database: Database, decisions: ReplyDecisions) -> APIRouter:
         principal: Principal = requires(DECIDE, shows_more=CUSTOMER_DATA),
         wanted: ReplyDecided = document_body(ReplyDecided),
     ) -> dict[str, Any]:
-        return reply_document(await decisions.decide(id, wanted.decision, principal.name), principal)
+        row = await decisions.decide(id, wanted.decision, principal.name)
+        note_customer(row.customer)
+        return reply_document(row, principal)
 
     return routes
 
