@@ -368,6 +368,8 @@ STILL_OPEN_PATH = "/internal/orchestrator/attempts/still-open"
 FIND_KEY_PATH = "/internal/orchestrator/keys/find"
 HOLD_PLAN_PATH = "/internal/orchestrator/holds/plan"
 UNKNOWN_NAMES_PATH = "/internal/orchestrator/names/unknown"
+TWO_PEOPLE_PATH = "/internal/orchestrator/keys/two-people"
+CONSENT_PATH = "/internal/orchestrator/consents/since"
 
 
 class AttemptScope(msgspec.Struct, frozen=True):
@@ -418,6 +420,33 @@ class KeyLookup(msgspec.Struct, frozen=True):
     """The owner, or None when the key is unknown or revoked."""
 
     owner: KeyOwner | None
+
+
+class KeyNames(msgspec.Struct, frozen=True):
+    """Asks whether two names of keys are of two people."""
+
+    first: str
+    second: str
+
+
+class ConsentQuestion(msgspec.Struct, frozen=True):
+    """Asks whether a customer has consented to marketing later than `since`.
+
+    `hashes`: of the address that the consent is for; empty where it is for the customer. `channel` and `topic`: None
+    where all are meant: no consent is for all channels, but one for any topic is one.
+    """
+
+    customer: str
+    hashes: tuple[str, ...]
+    channel: str | None
+    topic: str | None
+    since: Instant
+
+
+class YesOrNo(msgspec.Struct, frozen=True):
+    """The answer to a question that has only two."""
+
+    yes: bool
 
 
 class ScopeNames(msgspec.Struct, frozen=True):

@@ -6,21 +6,26 @@ import httpx
 
 from schemas.roles import Role
 from schemas.service_api import (
+    CONSENT_PATH,
     FIND_KEY_PATH,
     HOLD_PLAN_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
+    TWO_PEOPLE_PATH,
     UNKNOWN_NAMES_PATH,
     AttemptIds,
     AttemptScope,
+    ConsentQuestion,
     HoldPlan,
     HoldPlanRequest,
     KeyDigest,
     KeyLookup,
+    KeyNames,
     OpenAttemptCount,
     OpenAttempts,
     ScopeNames,
     UnknownScopeNames,
+    YesOrNo,
 )
 from services.kit.http import internal_api
 from services.kit.http.auth import Principal
@@ -68,3 +73,14 @@ class OrchestratorClient:
     async def unknown_names(self, names: ScopeNames) -> UnknownScopeNames:
         """Which of these names no topic of the active policy and no campaign has."""
         return await internal_api.call(self._http, UNKNOWN_NAMES_PATH, names, UnknownScopeNames, key=self._service_key)
+
+    async def are_two_people(self, first: str, second: str) -> bool:
+        """Whether two names of keys are of two people, neither of whom has made a key of the other."""
+        answer = await internal_api.call(
+            self._http, TWO_PEOPLE_PATH, KeyNames(first, second), YesOrNo, key=self._service_key
+        )
+        return answer.yes
+
+    async def has_consented(self, question: ConsentQuestion) -> bool:
+        """Whether the customer has given such a consent."""
+        return (await internal_api.call(self._http, CONSENT_PATH, question, YesOrNo, key=self._service_key)).yes

@@ -9,6 +9,7 @@ from schemas.campaign import Campaign
 from schemas.finding import Finding
 from schemas.message import Message
 from schemas.times import Instant
+from services.clients.address_hashes import AddressHasher
 from services.erasure.erased_customers import ErasedCustomers
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
@@ -17,7 +18,7 @@ from services.kit.db.database import Database
 from services.kit.http.auth import KeyRing
 from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.runtime.clock import Clock
-from services.orchestrator import internal_api, runbooks
+from services.orchestrator import internal_api, removal_checks, runbooks
 from services.orchestrator.access import api as access_api
 from services.orchestrator.campaigns import api as campaigns_api
 from services.orchestrator.campaigns import policy_api, preview_api
@@ -111,6 +112,7 @@ def orchestrator_routes(
             preview_api.Previewer(database, snapshot, facts_reader, link_builder, settings, clock)
         ),
         internal_api.internal_routes(database, ring),
+        removal_checks.removal_check_routes(database, snapshot, facts_reader, _address_hasher(settings), clock),
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
         erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
@@ -129,6 +131,10 @@ def _why_routes(
     adapters: Adapters,
 ) -> APIRouter:
     return explain_api.why_routes(Explainer(database, snapshot, facts_reader, clock, render), adapters)
+
+
+def _address_hasher(settings: OrchestratorSettings) -> AddressHasher:
+    return AddressHasher(settings.require("address_key").encode(), settings.region)
 
 
 def _check_for(settings: OrchestratorSettings) -> Callable[[Campaign], list[Finding]]:

@@ -15,20 +15,25 @@ from starlette.responses import Response
 from schemas.event import Event, encode_event
 from schemas.policy import SituationKind
 from schemas.service_api import (
+    CONSENT_PATH,
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
+    TWO_PEOPLE_PATH,
     UNKNOWN_NAMES_PATH,
     AttemptIds,
     AttemptScope,
+    ConsentQuestion,
     KeyDigest,
     KeyLookup,
+    KeyNames,
     KeyOwner,
     OpenAttemptCount,
     OpenAttempts,
     ScopeNames,
     UnknownScopeName,
     UnknownScopeNames,
+    YesOrNo,
 )
 from schemas.times import Instant, parse_instant
 from services.clients.opt_out_barrier import MAX_BARRIER_WAIT
@@ -95,7 +100,8 @@ def record(event: Event) -> Outgoing:
 class Handovers:
     """A small orchestrator: which attempts are under way, and what it was asked.
 
-    `missing`: names that no topic and no campaign has; `names_asked`: each question about names.
+    `missing`: names that no topic and no campaign has; `names_asked`: each question about names. `consented`: what it
+    answers about consents; `consents`: each question about one. Two keys are of one person if they have one name.
     """
 
     under_way: set[int] = field(default_factory=set)
@@ -106,6 +112,8 @@ class Handovers:
     keys: dict[str, str] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
     names_asked: list[ScopeNames] = field(default_factory=list)
+    consents: list[ConsentQuestion] = field(default_factory=list)
+    consented: bool = False
 
     def app(self) -> FastAPI:
         """Its door."""
@@ -147,6 +155,16 @@ class Handovers:
                 if name in self.missing
             ]
             return internal_api.respond(UnknownScopeNames(tuple(found)))
+
+        @app.post(TWO_PEOPLE_PATH)
+        async def two_people(request: Request) -> Response:
+            names = await internal_api.read_request(request, KeyNames)
+            return internal_api.respond(YesOrNo(names.first != names.second))
+
+        @app.post(CONSENT_PATH)
+        async def consents(request: Request) -> Response:
+            self.consents.append(await internal_api.read_request(request, ConsentQuestion))
+            return internal_api.respond(YesOrNo(self.consented))
 
         return app
 
@@ -201,6 +219,14 @@ class Running:
     async def situations(self, *documents: Mapping[str, Any], version: int = 1) -> None:
         """Put these in force."""
         await self.client.set_situations(version, [dict(document) for document in documents])
+
+    async def remove(self, entry: str, reason: str = "a mistake") -> None:
+        """Remove an entry: asked for by `admin`, approved by another person."""
+        asked = await self.http.request("DELETE", f"/v1/suppressions/{entry}", json={"reason": reason})
+        assert asked.status_code == 202, asked.text
+        path = f"/v1/suppressions/removals/{asked.json()['id']}/approve"
+        approved = await self.http.post(path, headers=self.handovers.key("privacy"))
+        assert approved.status_code == 200, approved.text
 
     def metric(self, name: str, **labels: str) -> float:
         """A metric's value."""
