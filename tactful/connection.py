@@ -77,10 +77,29 @@ class ApiClient:
             if after is None:
                 return
 
+    def stream(self, path: str, query: Mapping[str, str]) -> Iterator[bytes]:
+        """GET a file, piece by piece."""
+        with self._explain_failures(), self._client.stream("GET", path, params=query) as response:
+            if response.is_error:
+                response.read()
+                raise error_from_response(response)
+            yield from response.iter_bytes()
+
     def request(self, method: str, path: str, **request: Any) -> Any:
         """Send any request, and return its JSON, or None if the response has no body."""
-        try:
+        with self._explain_failures():
             response = self._client.request(method, path, **request)
+        if response.is_error:
+            refusal = error_from_response(response)
+            if refusal.message.startswith(NOTHING_HERE):
+                refusal.hint = self._nothing_here
+            raise refusal
+        return response.json() if response.content else None
+
+    @contextmanager
+    def _explain_failures(self) -> Iterator[None]:
+        try:
+            yield
         except httpx.TimeoutException:
             raise CommandError(f"{self._client.base_url} did not respond within {TIMEOUT_SECONDS:g} s") from None
         except httpx.HTTPError as error:
@@ -89,12 +108,6 @@ class ApiClient:
                 hint=f"start it with `tactful dev`, or set {URL_VARIABLE}. `tactful dev` writes its address into its "
                 "data directory: if that is elsewhere, set TACTFUL_DATA_DIR",
             ) from None
-        if response.is_error:
-            refusal = error_from_response(response)
-            if refusal.message.startswith(NOTHING_HERE):
-                refusal.hint = self._nothing_here
-            raise refusal
-        return response.json() if response.content else None
 
 
 def service_tls(settings: DeploymentSettings) -> ssl.SSLContext:

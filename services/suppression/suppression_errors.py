@@ -38,8 +38,8 @@ class CustomerRefusalKept(Conflict):
         super().__init__(
             f"a `{reason}` entry is the customer's own word, and people cannot take it back. What STOP has made ends "
             "when the customer sends START on that channel. Else record the customer's consent on the entry's channel "
-            "and topic, later than the entry (PATCH /v1/preferences/{customer}), and ask with `consent_of`: that customer, "
-            "who must be the entry's or have its address"
+            "and topic, later than the entry (PATCH /v1/preferences/{customer}), and ask with `consent_of`: that "
+            "customer, who must be the entry's or have its address"
         )
 
 

@@ -211,7 +211,7 @@ def import_document(job: ImportJob) -> ImportFields:
         "state": job.state,
         "format": job.format,
         "dry_run": job.dry_run,
-        "bytes": job.bytes,
+        "bytes": job.size,
         "rows": job.total,
         "read": job.read,
         "added": job.added,

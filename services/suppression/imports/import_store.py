@@ -30,7 +30,7 @@ _UNFINISHED: Final = f"(state = 'receiving' OR {_RUNNABLE})"
 
 
 class ImportJob(NamedTuple):
-    """An import and how far it is. `total`: its rows; `bytes`: its size. `added` would be added in a dry run."""
+    """An import and how far it is. `total`: its rows; `size`: its bytes. `added` would be added in a dry run."""
 
     id: str
     state: ImportState
@@ -38,7 +38,7 @@ class ImportJob(NamedTuple):
     delimiter: str | None
     header: str | None
     dry_run: bool
-    bytes: int
+    size: int
     total: int
     added: int
     existing: int
@@ -82,7 +82,7 @@ async def begin_upload(
 ) -> None:
     """Record an import whose file is being received."""
     await tx.execute(
-        "INSERT INTO suppression_import (id, state, format, dry_run, bytes, total, added, existing, refused, "
+        "INSERT INTO suppression_import (id, state, format, dry_run, size, total, added, existing, refused, "
         "requested_by, created, seen) VALUES (:id, 'receiving', :format, :dry_run, 0, 0, 0, 0, 0, :by, :now, :seen)",
         id=id,
         format=format,
@@ -112,7 +112,7 @@ async def insert_parts(tx: Tx, id: str, parts: Sequence[StoredPart], database_no
 async def end_upload(tx: Tx, id: str, reader: RowReader, size: int, rows: int) -> bool:
     """Queue an import whose file is here; False when it was not being received any more."""
     queued = await tx.execute(
-        "UPDATE suppression_import SET state = 'queued', delimiter = :delimiter, header = :header, bytes = :size, "
+        "UPDATE suppression_import SET state = 'queued', delimiter = :delimiter, header = :header, size = :size, "
         "total = :rows WHERE id = :id AND state = 'receiving'",
         id=id,
         delimiter=reader.delimiter,

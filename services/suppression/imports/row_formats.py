@@ -1,7 +1,7 @@
 """The formats of files of do-not-contact entries, CSV and JSON lines: from a line to a document, and back. Pure.
 
-A row is one line. A quoted field of CSV may hold the delimiter and quotes, but no line break: so each line of a file has
-a result of its own, under the number that an editor shows for it.
+A row is one line. A quoted field of CSV may hold the delimiter and quotes, but no line break: so each line of a file
+has a result of its own, under the number that an editor shows for it.
 """
 
 import codecs

@@ -37,7 +37,7 @@ DECODER = msgspec.msgpack.Decoder(list[RowResult])
 _ERASED: Final = (
     "/customer",
     "customer_erased",
-    "this customer was erased; nothing is needed to keep them from messages",
+    "this customer was erased, and gets no message anyway",
 )
 
 
@@ -54,7 +54,7 @@ def refuse_long(row: int) -> RowResult:
 
 
 def refuse_row(row: int, plain: object, error: DocumentError) -> RowResult:
-    """The result of a row with problems: the first of them. `plain`: the values of the row, as far as they were read."""
+    """The result of a row with problems: the first of them. `plain`: the values of the row, as far as known."""
     pointer, code, detail = error.errors[0]
     if pointer not in _POINTERS:
         parent = pointer.rpartition("/")[0]

@@ -18,7 +18,7 @@ def _suppression_import() -> list[Column[Any]]:
         *(Column(name, Text, nullable=False) for name in ("state", "format", "requested_by")),
         *(Column(name, Text) for name in ("delimiter", "header", "owner", "problem", "waiting")),
         Column("dry_run", Integer, nullable=False),
-        *(Column(name, BigInteger, nullable=False) for name in ("bytes", "total", "added", "existing", "refused")),
+        *(Column(name, BigInteger, nullable=False) for name in ("size", "total", "added", "existing", "refused")),
         *(Column(name, BigInteger, nullable=False) for name in ("created", "seen")),
         *(Column(name, BigInteger) for name in ("started", "finished")),
         Column("probes", LargeBinary),

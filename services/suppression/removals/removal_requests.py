@@ -1,7 +1,8 @@
 """Asks for the removal of entries, and decides about it: two people, a reason, and nothing against the customer's word.
 
-Who reported spam or told us to stop has to say the opposite: by START on the channel, which lifts what STOP has made, or
-by a consent that is newer than the entry. Both are checked, when the removal is asked for and when it is approved.
+Who reported spam or told us to stop has to say the opposite: by START on the channel, which lifts what STOP has made,
+or by a consent that is newer than the entry. The consent is looked for when the removal is asked for, and again when it
+is approved.
 """
 
 import secrets
@@ -35,7 +36,7 @@ class RemovalChecksApi(Protocol):
     """What this asks of the orchestrator: services.clients.orchestrator.OrchestratorClient."""
 
     async def are_two_people(self, first: str, second: str) -> bool:
-        """Whether two names of keys are of two people, neither of whom has made a key of the other. Raises Transient."""
+        """Whether two keys are of two people, neither of whom has made a key of the other. Raises Transient."""
 
     async def has_consented(self, question: ConsentQuestion) -> bool:
         """Whether the customer has given such a consent. Raises Transient."""
@@ -80,8 +81,8 @@ class RemovalRequests:
         request = await self._get_open(id)
         if not await self._checks.are_two_people(request.requested_by, by):
             raise OwnRemoval(
-                f"`{request.requested_by}` has asked for this removal. You are the same person, or one of you has made a "
-                "key of the other, directly or through others: somebody else has to approve it"
+                f"`{request.requested_by}` has asked for this removal. You are the same person, or one of you has made "
+                "a key of the other, directly or through others: somebody else has to approve it"
             )
         try:
             await self._check_removable(request.entry_id, request.consent_of)

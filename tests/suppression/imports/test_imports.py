@@ -49,9 +49,9 @@ async def ended(service: Running, id: str) -> dict[str, Any]:
 
 async def results(service: Running, id: str, **query: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    after = None
+    after: str | None = None
     while True:
-        page = {"after": after} if after else {}
+        page: dict[str, str] = {"after": after} if after else {}
         answer = await service.http.get(f"/v1/suppressions/imports/{id}/results", params={**query, **page, "limit": 2})
         found += answer.json()["items"]
         after = answer.json()["next"]
