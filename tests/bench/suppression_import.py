@@ -67,9 +67,7 @@ async def measure(contender: Ours, events: Events, rows: int, rate: float) -> tu
             while (job := await read_import(http, id))["finished"] is None:
                 await asyncio.sleep(0.5)
             took = time.monotonic() - uploaded
-            print(
-                f"  received in {uploaded - began:.1f} s, {job['state']} after {took:.1f} s more, {job['added']:,} added"
-            )
+            print(f"  received in {uploaded - began:.1f} s, {job['state']} {took:.1f} s later, {job['added']:,} added")
     return together(alone), together(beside)
 
 

@@ -179,6 +179,10 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "Readiness": "status failing checks",
     "Rehearsal": "total shown items",
     "Rehearsed": "id state",
+    "RemovalFields": (
+        "id entry_id entry_reason customer address_masked state reason consent_of requested_by requested_at decided_by "
+        "decided_at decision_reason notice"
+    ),
     "Replay": "same facts_at decision sentence unknown",
     "SandboxMessage": "message_id customer campaign channel at",
     "ScopeNote": "pointer code detail",
