@@ -38,6 +38,7 @@ from services.suppression.api import (
     hold_routes,
     import_routes,
     internal_api,
+    list_internal_api,
     removal_routes,
     situation_routes,
 )
@@ -247,6 +248,7 @@ def _build_routers(
     components: SuppressionComponents, orchestrator: OrchestratorHoldApi, enforcer: SuppressionEnforcer
 ) -> list[APIRouter]:
     database, clock, suppression_list = components.database, components.clock, components.suppression_list
+    removals = RemovalRequests(database, suppression_list, orchestrator, clock)
     situation_service = situation_routes.SituationService(
         *(database, components.bus, components.topic, components.kinds_cache, clock, components.wake_signal),
         *(components.erased, components.signature),
@@ -255,8 +257,9 @@ def _build_routers(
         entry_routes.suppression_routes(database, suppression_list, enforcer, orchestrator, clock),
         import_routes.import_routes(database, ImportUpload(database, components.seal, clock), clock),
         import_routes.export_routes(database),
-        removal_routes.removal_routes(database, RemovalRequests(database, suppression_list, orchestrator, clock)),
+        removal_routes.removal_routes(database, removals),
         entry_routes.entry_route(database),
+        list_internal_api.internal_list_routes(database, suppression_list, removals),
         entry_routes.internal_entry_routes(database, suppression_list, clock),
         alertmanager_webhook.alertmanager_routes(database, enforcer, orchestrator, clock, components.metrics),
         hold_routes.hold_routes(database, enforcer, orchestrator, clock),

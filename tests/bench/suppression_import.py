@@ -73,12 +73,15 @@ async def measure(contender: Ours, events: Events, rows: int, rate: float) -> tu
 
 async def main(rows: int, rate: float) -> int:
     """Returns the exit code."""
-    with tempfile.TemporaryDirectory() as directory, ground(Path(directory)) as here:
-        async with ours(here, Path(directory), CUSTOMERS) as contender:
-            events = Events(here, CUSTOMERS)
-            await warmed_up(here, contender, events, 2_000)
-            alone, beside = await measure(contender, events, rows, rate)
-        await here.bus.close()
+    with tempfile.TemporaryDirectory(prefix="tactful-bench-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        directory.chmod(0o755)  # the database's server runs as another user
+        with ground(directory) as here:
+            async with ours(here, directory, CUSTOMERS) as contender:
+                events = Events(here, CUSTOMERS)
+                await warmed_up(here, contender, events, 2_000)
+                alone, beside = await measure(contender, events, rows, rate)
+            await here.bus.close()
     growth = 0.0
     for share in (0.5, 0.95, 0.99):
         before, after = (_percentile(each, share) for each in (alone, beside))
