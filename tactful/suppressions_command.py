@@ -1,5 +1,6 @@
 """`tactful suppressions`: imports and exports the do-not-contact list, and removes entries by two people."""
 
+import codecs
 import sys
 import time
 from collections.abc import Mapping
@@ -188,9 +189,8 @@ def _wait_for(api: ApiClient, job: Mapping[str, Any]) -> Mapping[str, Any]:
 def _save(api: ApiClient, path: str, query: Mapping[str, str], to: Path | None) -> None:
     try:
         if to is None:
-            for piece in api.stream(path, query):
-                sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+            for text in codecs.iterdecode(api.stream(path, query), "utf-8"):
+                sys.stdout.write(text)
             return
         with to.open("wb") as target:
             for piece in api.stream(path, query):

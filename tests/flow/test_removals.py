@@ -16,7 +16,11 @@ pytestmark = pytest.mark.wired
 
 LATER = MONDAY + HOUR
 CONSENT = {
-    "topic": "*", "channel": "email", "status": "granted", "source": "form", "wording": "v7",
+    "topic": "*",
+    "channel": "email",
+    "status": "granted",
+    "source": "form",
+    "wording": "v7",
     "at": format_instant(MONDAY + HOUR // 2),
 }
 ADA = {"channel": "email", "address": "ada@example.org", "verified": True}
