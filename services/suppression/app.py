@@ -208,6 +208,7 @@ def create_import_runner(components: SuppressionComponents, enforcer: Suppressio
         enforcer,
         components.facts.answer_facts,
         address_key_fingerprint(components.address_key),
+        lambda: components.facts.questions,
     )
 
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -37,8 +37,12 @@ from services.suppression.suppression_enforcement import EVERY_ATTEMPT, Suppress
 IDLE_INTERVAL: Final = 5.0
 """Seconds between two looks for an import that nobody has notified, as one whose process has died."""
 RETRY_INTERVAL: Final = 2.0
-REST_SHARE: Final = 1.0
-"""Seconds of rest after a part, for each second that it took: decisions need the same database and processor."""
+REST_SHARE: Final = 0.1
+BUSY_REST_SHARE: Final = 9.0
+"""Seconds of rest after a part, for each second that it took; the second while this process is asked for facts:
+decisions need the same database and processor, and an import has time (tests/bench/suppression_import.py)."""
+LONGEST_REST: Final = 5.0
+"""Seconds; well below the time after which an import counts as abandoned."""
 HOUSEKEEPING_SECONDS: Final = 60.0
 
 
@@ -55,8 +59,11 @@ class ImportRunner:
         enforcer: SuppressionEnforcer,
         ask_facts: AskFacts,
         fingerprint: str,
+        count_questions: Callable[[], int],
     ) -> None:
-        """`ask_facts`: the question that decisions ask; `fingerprint`: of the address key."""
+        """`ask_facts`: the question that decisions ask; `fingerprint`: of the address key; `count_questions`: how many
+        of these questions there were so far.
+        """
         self._database = database
         self._suppression_list = suppression_list
         self._seal = seal
@@ -65,6 +72,7 @@ class ImportRunner:
         self._enforcer = enforcer
         self._ask_facts = ask_facts
         self._fingerprint = fingerprint
+        self._count_questions = count_questions
         self._requested_signal = database.notifications.listen(import_store.IMPORT_REQUESTED)
         self._owner = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
 
@@ -111,6 +119,7 @@ class ImportRunner:
 
     async def _apply_parts(self, job: ImportJob, stop: asyncio.Event) -> bool:
         """Whether all parts are applied: not when it is stopped, or the import is no longer ours."""
+        asked = self._count_questions()
         while not stop.is_set():
             began = time.monotonic()
             async with self._database.read() as tx:
@@ -124,7 +133,9 @@ class ImportRunner:
                 return False
             if not await self._apply_part(job, part, rows):
                 return False
-            await sleep_unless_set(stop, REST_SHARE * (time.monotonic() - began))
+            is_busy = asked != (asked := self._count_questions())
+            share = BUSY_REST_SHARE if is_busy else REST_SHARE
+            await sleep_unless_set(stop, min(share * (time.monotonic() - began), LONGEST_REST))
         return False
 
     async def _apply_part(self, job: ImportJob, part: StoredPart, rows: Sequence[PartRow]) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from schemas.service_api import CustomerAddressHashes
 from schemas.times import DAY, MINUTE
 from services.kit.errors import DatabaseGone
 from services.suppression.app import create_import_runner
-from services.suppression.imports import import_store, upload
+from services.suppression.imports import import_runner, import_store, upload
 from services.suppression.imports.import_runner import ImportRunner
 from tests.support.suppression_service import ADDRESS_KEY, Running, running
 
@@ -208,6 +209,29 @@ async def test_a_part_is_applied_with_its_results_or_not_at_all(
         assert await entries(service, "email", "row-0@example.org") == []
         await runner.run_next(asyncio.Event())
         assert (await ended(service, job["id"]))["added"] == 3
+
+
+async def test_an_import_gives_way_to_decisions(
+    database_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_runner, "BUSY_REST_SHARE", 1e6)
+    monkeypatch.setattr(import_runner, "LONGEST_REST", 1.0)
+    async with running(database_url, tmp_path, start=False) as service:
+        facts = service.service.components.facts
+        runner = create_import_runner(service.service.components, service.service.enforcer)
+        await start(service, lines(1000), LINES)
+
+        async def decide() -> None:
+            while True:
+                await service.client.get_facts([CustomerAddressHashes("c-1", ())], {})
+                await asyncio.sleep(0.01)
+
+        deciding = asyncio.create_task(decide())
+        began = time.monotonic()
+        await runner.run_next(asyncio.Event())
+        assert time.monotonic() - began >= 2.0
+        deciding.cancel()
+        assert facts.questions > 0
 
 
 async def test_done_waits_for_messages_that_were_under_way(service: Running) -> None:
