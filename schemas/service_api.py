@@ -202,11 +202,6 @@ SUPPRESSION_RECORDED_PATH = "/internal/suppression/recorded"
 HOLDS_PATH = "/internal/suppression/holds"
 HOLD_ENDS_PATH = "/internal/suppression/holds/ends"
 HOLD_RECORDS_PATH = "/internal/suppression/holds/records"
-FIND_ENTRIES_PATH = "/internal/suppression/entries/find"
-IMPORTS_PATH = "/internal/suppression/imports"
-REMOVALS_PATH = "/internal/suppression/removals"
-ASK_REMOVAL_PATH = "/internal/suppression/removals/ask"
-DECIDE_REMOVAL_PATH = "/internal/suppression/removals/decide"
 LIFT_HOLD_PATH = "/internal/suppression/holds/lift"
 SITUATIONS_PATH = "/internal/suppression/situations"
 SUPPRESSION_ERASURES_PATH = "/internal/suppression/erasures"
@@ -360,83 +355,6 @@ class PolicySituations(msgspec.Struct, frozen=True):
     situations: list[dict[str, Any]]
 
 
-class EntryQuestion(msgspec.Struct, frozen=True):
-    """Asks for the live entries of an address in any spelling; without a channel, on all of them."""
-
-    address: str
-    channel: str | None = None
-
-
-class ListedEntry(msgspec.Struct, frozen=True):
-    """A live entry as people see it: an address is masked. `whom`: the customer, or the mask."""
-
-    id: str
-    whom: str
-    channel: str | None
-    topic: str | None
-    classes: tuple[str, ...] | None
-    reason: str
-    source: str | None
-    note: str | None
-    at: Instant
-    expires: Instant | None
-    added_by: str
-    automatic: bool
-
-
-class ListedImport(msgspec.Struct, frozen=True):
-    """An import and how far it is."""
-
-    id: str
-    state: str
-    dry_run: bool
-    rows: int
-    read: int
-    added: int
-    exists: int
-    refused: int
-    requested_by: str
-    created: Instant
-    finished: Instant | None
-    problem: str | None
-
-
-class ListedRemoval(msgspec.Struct, frozen=True):
-    """A request to remove an entry that nobody has decided."""
-
-    id: str
-    whom: str
-    entry_reason: str
-    reason: str | None
-    requested_by: str
-    requested_at: Instant
-    notice: str | None
-
-
-class AskRemovalRequest(msgspec.Struct, frozen=True):
-    """Asks for the removal of an entry, in the name of a person."""
-
-    entry: str
-    reason: str | None
-    consent_of: str | None
-    by: str
-
-
-class DecideRemovalRequest(msgspec.Struct, frozen=True):
-    """Decides a removal request, in the name of a person."""
-
-    removal: str
-    approve: bool
-    by: str
-
-
-class RemovalAnswer(msgspec.Struct, frozen=True):
-    """What became of it. `problem`: why it was refused, for people."""
-
-    state: str | None
-    problem: str | None = None
-
-
 class Acknowledgement(msgspec.Struct, frozen=True):
     """The response of a call that has nothing to return."""
 
@@ -450,8 +368,6 @@ STILL_OPEN_PATH = "/internal/orchestrator/attempts/still-open"
 FIND_KEY_PATH = "/internal/orchestrator/keys/find"
 HOLD_PLAN_PATH = "/internal/orchestrator/holds/plan"
 UNKNOWN_NAMES_PATH = "/internal/orchestrator/names/unknown"
-TWO_PEOPLE_PATH = "/internal/orchestrator/keys/two-people"
-CONSENT_PATH = "/internal/orchestrator/consents/since"
 
 
 class AttemptScope(msgspec.Struct, frozen=True):
@@ -502,33 +418,6 @@ class KeyLookup(msgspec.Struct, frozen=True):
     """The owner, or None when the key is unknown or revoked."""
 
     owner: KeyOwner | None
-
-
-class KeyNames(msgspec.Struct, frozen=True):
-    """Asks whether two names of keys are of two people."""
-
-    first: str
-    second: str
-
-
-class ConsentQuestion(msgspec.Struct, frozen=True):
-    """Asks whether a customer has consented to marketing later than `since`.
-
-    `hashes`: of the address that the consent is for; empty where it is for the customer. `channel` and `topic`: None
-    where all are meant: no consent is for all channels, but one for any topic is one.
-    """
-
-    customer: str
-    hashes: tuple[str, ...]
-    channel: str | None
-    topic: str | None
-    since: Instant
-
-
-class YesOrNo(msgspec.Struct, frozen=True):
-    """The answer to a question that has only two."""
-
-    yes: bool
 
 
 class ScopeNames(msgspec.Struct, frozen=True):

@@ -6,25 +6,27 @@ import httpx
 
 from schemas.roles import Role
 from schemas.service_api import (
-    CONSENT_PATH,
     FIND_KEY_PATH,
     HOLD_PLAN_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
-    TWO_PEOPLE_PATH,
     UNKNOWN_NAMES_PATH,
     AttemptIds,
     AttemptScope,
-    ConsentQuestion,
     HoldPlan,
     HoldPlanRequest,
     KeyDigest,
     KeyLookup,
-    KeyNames,
     OpenAttemptCount,
     OpenAttempts,
     ScopeNames,
     UnknownScopeNames,
+)
+from schemas.suppression_list_api import (
+    CONSENT_PATH,
+    TWO_PEOPLE_PATH,
+    ConsentQuestion,
+    KeyNames,
     YesOrNo,
 )
 from services.kit.http import internal_api

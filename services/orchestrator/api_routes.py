@@ -111,8 +111,7 @@ def orchestrator_routes(
         preview_api.preview_routes(
             preview_api.Previewer(database, snapshot, facts_reader, link_builder, settings, clock)
         ),
-        internal_api.internal_routes(database, ring),
-        removal_checks.removal_check_routes(database, snapshot, facts_reader, _address_hasher(settings), clock),
+        *_internal_routes(database, ring, snapshot, facts_reader, settings, clock),
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
         erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
@@ -133,8 +132,19 @@ def _why_routes(
     return explain_api.why_routes(Explainer(database, snapshot, facts_reader, clock, render), adapters)
 
 
-def _address_hasher(settings: OrchestratorSettings) -> AddressHasher:
-    return AddressHasher(settings.require("address_key").encode(), settings.region)
+def _internal_routes(
+    database: Database,
+    ring: KeyRing,
+    snapshot: CatalogueSnapshot,
+    facts_reader: FactsReader,
+    settings: OrchestratorSettings,
+    clock: Clock,
+) -> list[APIRouter]:
+    hasher = AddressHasher(settings.require("address_key").encode(), settings.region)
+    return [
+        internal_api.internal_routes(database, ring),
+        removal_checks.removal_check_routes(database, snapshot, facts_reader, hasher, clock),
+    ]
 
 
 def _check_for(settings: OrchestratorSettings) -> Callable[[Campaign], list[Finding]]:

@@ -5,7 +5,13 @@ customer consented anew?
 from fastapi import APIRouter, Request, Response
 
 from schemas.facts import Consent, Preference
-from schemas.service_api import CONSENT_PATH, TWO_PEOPLE_PATH, ConsentQuestion, KeyNames, YesOrNo
+from schemas.suppression_list_api import (
+    CONSENT_PATH,
+    TWO_PEOPLE_PATH,
+    ConsentQuestion,
+    KeyNames,
+    YesOrNo,
+)
 from schemas.times import Instant
 from services.clients.address_hashes import AddressHasher
 from services.kit.db.database import Database

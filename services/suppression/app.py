@@ -163,6 +163,16 @@ def build(
         suppression_list=SuppressionList(address_key, settings.region),
         seal=PartSeal(address_key),
     )
+    return _build_service(settings, components, orchestrator, barrier_wait)
+
+
+def _build_service(
+    settings: SuppressionSettings,
+    components: SuppressionComponents,
+    orchestrator: OrchestratorHoldApi,
+    barrier_wait: float,
+) -> SuppressionService:
+    database, registry, metrics = components.database, components.registry, components.metrics
     health, idempotency = Health(), IdempotencyStore(database)
     health.add_check("database", lambda: database.check_readable(store.get_active_situations))
     dependency_gauge(registry, "database", "kafka", "orchestrator")

@@ -15,24 +15,26 @@ from starlette.responses import Response
 from schemas.event import Event, encode_event
 from schemas.policy import SituationKind
 from schemas.service_api import (
-    CONSENT_PATH,
     FIND_KEY_PATH,
     OPEN_ATTEMPTS_PATH,
     STILL_OPEN_PATH,
-    TWO_PEOPLE_PATH,
     UNKNOWN_NAMES_PATH,
     AttemptIds,
     AttemptScope,
-    ConsentQuestion,
     KeyDigest,
     KeyLookup,
-    KeyNames,
     KeyOwner,
     OpenAttemptCount,
     OpenAttempts,
     ScopeNames,
     UnknownScopeName,
     UnknownScopeNames,
+)
+from schemas.suppression_list_api import (
+    CONSENT_PATH,
+    TWO_PEOPLE_PATH,
+    ConsentQuestion,
+    KeyNames,
     YesOrNo,
 )
 from schemas.times import Instant, parse_instant

@@ -9,15 +9,17 @@ import msgspec
 from schemas.facts import Preference
 from schemas.roles import is_allowed
 from schemas.service_api import (
+    FoundCustomers,
+    HoldRecord,
+    LogPositions,
+)
+from schemas.suppression_list_api import (
     AskRemovalRequest,
     DecideRemovalRequest,
     EntryQuestion,
-    FoundCustomers,
-    HoldRecord,
     ListedEntry,
     ListedImport,
     ListedRemoval,
-    LogPositions,
     RemovalAnswer,
 )
 from services.kit.bus.protocol import Bus

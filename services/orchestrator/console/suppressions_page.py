@@ -6,7 +6,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Request
 from starlette.responses import RedirectResponse, Response
 
-from schemas.service_api import AskRemovalRequest, DecideRemovalRequest, EntryQuestion, ListedEntry
+from schemas.suppression_list_api import (
+    AskRemovalRequest,
+    DecideRemovalRequest,
+    EntryQuestion,
+    ListedEntry,
+)
 from services.kit.errors import Invalid, WrongState
 from services.kit.http.auth import Principal, requires
 from services.kit.http.sessions import read_form
@@ -22,12 +27,12 @@ MAX_CUSTOMER: Final = 1024
 def suppressions_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRouter:
     """Builds the routes of the page."""
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
-    _add_read_routes(routes, context, renderer)
+    _add_look_up_routes(routes, context, renderer)
     _add_removal_routes(routes, context)
     return routes
 
 
-def _add_read_routes(routes: APIRouter, context: ConsoleContext, renderer: PageRenderer) -> None:
+def _add_look_up_routes(routes: APIRouter, context: ConsoleContext, renderer: PageRenderer) -> None:
     async def show(
         request: Request, principal: Principal, address: str = "", entries: Sequence[ListedEntry] = ()
     ) -> Response:

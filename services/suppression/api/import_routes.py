@@ -108,7 +108,7 @@ def _add_job_routes(routes: APIRouter, database: Database, upload: ImportUpload,
         return JSONResponse(import_document(job), 202, headers={"Location": f"{IMPORTS_PATH}/{job.id}"})
 
     @routes.get("", summary="Imports of the last 30 days, newest first", **answers({200: Page[ImportFields]}))
-    async def list_imports(
+    async def list_import_jobs(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("suppressions:read")
     ) -> dict[str, object]:
         before = decode_cursor(after, tuple[int, str]) if after else None
@@ -213,7 +213,7 @@ def import_document(job: ImportJob) -> ImportFields:
         "dry_run": job.dry_run,
         "bytes": job.size,
         "rows": job.total,
-        "read": job.read,
+        "read": job.rows_read,
         "added": job.added,
         "exists": job.existing,
         "refused": job.refused,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy import Row
 from starlette.responses import Response
 
-from schemas.service_api import (
+from schemas.suppression_list_api import (
     ASK_REMOVAL_PATH,
     DECIDE_REMOVAL_PATH,
     FIND_ENTRIES_PATH,
@@ -40,7 +40,7 @@ MAX_LISTED: Final = 50
 def internal_list_routes(database: Database, suppression_list: SuppressionList, removals: RemovalRequests) -> APIRouter:
     """The routes."""
     routes = APIRouter(dependencies=[service_only()], include_in_schema=False)
-    _add_read_routes(routes, database, suppression_list)
+    _add_listing_routes(routes, database, suppression_list)
 
     @routes.post(ASK_REMOVAL_PATH)
     async def ask_removal(request: Request) -> Response:
@@ -57,7 +57,7 @@ def internal_list_routes(database: Database, suppression_list: SuppressionList, 
     return routes
 
 
-def _add_read_routes(routes: APIRouter, database: Database, suppression_list: SuppressionList) -> None:
+def _add_listing_routes(routes: APIRouter, database: Database, suppression_list: SuppressionList) -> None:
     @routes.post(FIND_ENTRIES_PATH)
     async def find_entries(request: Request) -> Response:
         asked = await internal_api.read_request(request, EntryQuestion)
@@ -69,7 +69,7 @@ def _add_read_routes(routes: APIRouter, database: Database, suppression_list: Su
         return internal_api.respond(tuple(_listed_entry(row) for row in rows))
 
     @routes.post(IMPORTS_PATH)
-    async def list_imports() -> Response:
+    async def show_imports() -> Response:
         async with database.read() as tx:
             jobs = await import_store.list_imports(tx, None, MAX_LISTED)
         return internal_api.respond(tuple(_listed_import(job) for job in jobs))
@@ -90,15 +90,24 @@ async def _answer(request: Awaitable[Row[Any]]) -> Response:
 
 def _listed_entry(row: Row[Any]) -> ListedEntry:
     return ListedEntry(
-        *(row.id, row.customer or row.masked or ""),
-        *(row.channel, row.topic, entry_store.decode_classes(row.classes)),
-        *(row.reason, row.source, row.note, row.at, row.expires, row.added_by, is_automatic(row.added_by)),
+        id=row.id,
+        whom=row.customer or row.masked or "",
+        channel=row.channel,
+        topic=row.topic,
+        classes=entry_store.decode_classes(row.classes),
+        reason=row.reason,
+        source=row.source,
+        note=row.note,
+        at=row.at,
+        expires=row.expires,
+        added_by=row.added_by,
+        automatic=is_automatic(row.added_by),
     )
 
 
 def _listed_import(job: ImportJob) -> ListedImport:
     return ListedImport(
-        *(job.id, job.state, job.dry_run, job.total, job.read, job.added, job.existing, job.refused),
+        *(job.id, job.state, job.dry_run, job.total, job.rows_read, job.added, job.existing, job.refused),
         *(job.requested_by, job.created, job.finished, job.problem),
     )
 

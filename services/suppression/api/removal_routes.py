@@ -50,7 +50,7 @@ def removal_routes(database: Database, removals: RemovalRequests) -> APIRouter:
     """The routes of removals."""
     routes = APIRouter(prefix="/v1/suppressions", tags=["suppressions"])
     _add_request_route(routes, removals)
-    _add_read_routes(routes, database)
+    _add_list_routes(routes, database)
     _add_decision_routes(routes, removals)
     return routes
 
@@ -73,7 +73,7 @@ def _add_request_route(routes: APIRouter, removals: RemovalRequests) -> None:
         return JSONResponse(removal_document(request), 202, headers={"Location": f"{REMOVALS_PATH}/{request.id}"})
 
 
-def _add_read_routes(routes: APIRouter, database: Database) -> None:
+def _add_list_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("/removals", summary="Removal requests, newest first", **answers({200: Page[RemovalFields]}))
     async def list_removals(
         state: RemovalState | None = None,

@@ -107,14 +107,16 @@ class ImportRunner:
             job = await import_store.claim_next(tx, self._owner, self._clock.now(), database_now)
         if job is None:
             return False
-        log("import_started", import_id=job.id, rows=job.total, read=job.read, by=job.requested_by, dry=job.dry_run)
+        log(
+            "import_started", import_id=job.id, rows=job.total, read=job.rows_read, by=job.requested_by, dry=job.dry_run
+        )
         try:
             if await self._apply_parts(job, stop):
-                await self._check(job, stop)
+                await self._check_in_force(job, stop)
         finally:
             with contextlib.suppress(Transient):
                 async with self._database.write() as tx:
-                    await import_store.release(tx, job.id, self._owner)
+                    await import_store.release_owner(tx, job.id, self._owner)
         return True
 
     async def _apply_parts(self, job: ImportJob, stop: asyncio.Event) -> bool:
@@ -158,7 +160,7 @@ class ImportRunner:
                     continue
                 results[index] = RowResult(number, result.status, result.id)
                 if not taken:
-                    sample.add(live_check.make_probe(number, document))
+                    sample.take(live_check.make_probe(number, document))
                 taken += 1
             done = [each for each in results if each is not None]
             await import_store.record_results(tx, job.id, done, live_check.pack(sample))
@@ -187,7 +189,7 @@ class ImportRunner:
             return row_results.refuse_long(row.number)
         plain: object = None
         try:
-            plain = reader.read(row.line)
+            plain = reader.read_line(row.line)
             if isinstance(plain, dict):
                 plain = {"source": f"import {job.id}", **plain}
             # An entry without `at` holds from the beginning of the import, whenever its turn comes.
@@ -208,7 +210,7 @@ class ImportRunner:
             await import_store.begin_check(tx, job.id)
         return True
 
-    async def _check(self, job: ImportJob, stop: asyncio.Event) -> None:
+    async def _check_in_force(self, job: ImportJob, stop: asyncio.Event) -> None:
         """Ends the import: `done` once no message that it forbids can be sent, `failed` when a row is not in force."""
         if job.dry_run:
             await self._end(job, "done", None)

@@ -52,7 +52,7 @@ class ImportJob(NamedTuple):
     probes: bytes | None
 
     @property
-    def read(self) -> int:
+    def rows_read(self) -> int:
         """How many rows have had their turn."""
         return self.added + self.existing + self.refused
 
@@ -244,7 +244,7 @@ async def begin_check(tx: Tx, id: str) -> None:
     await tx.execute("UPDATE suppression_import SET state = 'checking' WHERE id = :id AND state = 'running'", id=id)
 
 
-async def release(tx: Tx, id: str, owner: str) -> None:
+async def release_owner(tx: Tx, id: str, owner: str) -> None:
     """Lets another process go on with the import at once, because this one stops."""
     await tx.execute("UPDATE suppression_import SET owner = NULL WHERE id = :id AND owner = :owner", id=id, owner=owner)
 

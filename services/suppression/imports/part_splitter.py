@@ -39,9 +39,9 @@ class PartSplitter:
         """The parts that are whole with this piece. Raises FileRefused."""
         *lines, rest = piece.split(b"\n")
         for line in lines:
-            self._keep(line)
+            self._extend_line(line)
             yield from self._end_line()
-        self._keep(rest)
+        self._extend_line(rest)
 
     def finish(self) -> Iterator[list[PartRow]]:
         """The parts that are left. Raises FileRefused."""
@@ -50,7 +50,7 @@ class PartSplitter:
             yield self._part
             self._part = []
 
-    def _keep(self, piece: bytes) -> None:
+    def _extend_line(self, piece: bytes) -> None:
         """Add to the line that is not over, as far as a row may be long."""
         room = MAX_ROW_BYTES + 2 - len(self._pending)
         self._pending += piece[:room]

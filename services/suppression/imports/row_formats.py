@@ -42,7 +42,7 @@ class RowReader(NamedTuple):
     delimiter: str | None = None
     header: tuple[str, ...] = ()
 
-    def read(self, line: bytes) -> object:
+    def read_line(self, line: bytes) -> object:
         """The plain values of a row. Raises DocumentError."""
         if self.format == "jsonl":
             return load_json(line)

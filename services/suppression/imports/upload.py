@@ -76,7 +76,7 @@ class ImportUpload:
                 waiting.append(StoredPart(number, self._seal.seal(id, number, rows)))
                 number += 1
                 if len(waiting) == _PARTS_A_WRITE:
-                    await self._keep(id, waiting)
+                    await self._keep_parts(id, waiting)
                     waiting = []
             if splitter.rows > MAX_IMPORT_ROWS:
                 raise TooLarge(f"the file has more than {MAX_IMPORT_ROWS:,} rows: send it in several")
@@ -85,7 +85,7 @@ class ImportUpload:
             number += 1
         if not splitter.rows or splitter.reader is None:
             raise FileRefused("empty", "the file has no row: send at least one entry, in CSV below a line of columns")
-        await self._keep(id, waiting)
+        await self._keep_parts(id, waiting)
         async with self._database.write() as tx:
             queued = await import_store.end_upload(tx, id, splitter.reader, size, splitter.rows)
             job = await import_store.get_import(tx, id)
@@ -93,7 +93,7 @@ class ImportUpload:
             raise UploadEnded
         return job
 
-    async def _keep(self, id: str, parts: list[StoredPart]) -> None:
+    async def _keep_parts(self, id: str, parts: list[StoredPart]) -> None:
         database_now = await self._database.now()
         async with self._database.write() as tx:
             if not await import_store.insert_parts(tx, id, parts, database_now):

@@ -10,7 +10,9 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import Row
 
-from schemas.service_api import ConsentQuestion
+from schemas.suppression_list_api import (
+    ConsentQuestion,
+)
 from schemas.vocabulary import SuppressionReason
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Forbidden, Invalid, NotFound, Problem, WrongState

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 
 import pytest
 
+from services.suppression.api.forms import parse_suppression
+from services.suppression.imports.upload import ImportUpload
 from tests.orchestrator.console.conftest import House
 
 pytestmark = pytest.mark.wired
@@ -17,8 +20,6 @@ async def test_an_address_is_looked_up_and_its_removal_asked_for(shop: House) ->
     assert "No removal waits" in (await shop.get(PATH)).text
     body = {"address": "zoe@example.org", "reason": "manual", "scope": {"channel": "email"}, "note": "called <us>"}
     api = shop.embedded.services.suppression.components
-    from services.suppression.api.forms import parse_suppression
-
     async with api.database.write() as tx:
         hashed = api.suppression_list.hash_document(parse_suppression(body, shop.now))
         await api.suppression_list.add_documents(tx, [hashed], "mia", shop.now)
@@ -50,12 +51,10 @@ async def test_an_address_is_looked_up_and_its_removal_asked_for(shop: House) ->
 
 
 async def test_imports_are_shown_with_their_progress(shop: House) -> None:
-    from services.suppression.imports.upload import ImportUpload
-
     components = shop.embedded.services.suppression.components
     upload = ImportUpload(components.database, components.seal, components.clock)
 
-    async def pieces():  # type: ignore[no-untyped-def]
+    async def pieces() -> AsyncIterator[bytes]:
         yield b"address,channel,reason\nzoe@example.org,email,legal\nnobody,email,legal\n"
 
     await upload.receive(pieces(), "csv", True, "mia")

@@ -37,14 +37,14 @@ def test_marks_line_ends_and_delimiters_make_no_difference(mark: bytes, end: byt
     splitter, rows = split(data)
     assert splitter.reader is not None
     assert [row.number for row in rows] == [2]
-    assert [splitter.reader.read(row.line or b"") for row in rows] == [
+    assert [splitter.reader.read_line(row.line or b"") for row in rows] == [
         {"address": "ada@example.org", "reason": "legal", "scope": {"channel": "email"}}
     ]
 
 
 def test_a_quoted_field_may_hold_the_delimiter_and_quotes() -> None:
     reader = read_header(b"customer,reason,classes,note")
-    assert reader.read(b'"c,1",legal,marketing service,"he said ""no"""') == {
+    assert reader.read_line(b'"c,1",legal,marketing service,"he said ""no"""') == {
         "customer": "c,1",
         "reason": "legal",
         "note": 'he said "no"',
@@ -63,7 +63,7 @@ def test_a_quoted_field_may_hold_the_delimiter_and_quotes() -> None:
 )
 def test_a_line_that_cannot_be_read_says_why(line: bytes, code: str) -> None:
     with pytest.raises(DocumentError) as refused:
-        read_header(HEADER).read(line)
+        read_header(HEADER).read_line(line)
     assert refused.value.errors[0][1] == code
 
 
