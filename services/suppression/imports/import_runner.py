@@ -160,7 +160,7 @@ class ImportRunner:
                     continue
                 results[index] = RowResult(number, result.status, result.id)
                 if not taken:
-                    sample.take(live_check.make_probe(number, document))
+                    sample.count_part(live_check.make_probe(number, document))
                 taken += 1
             done = [each for each in results if each is not None]
             await import_store.record_results(tx, job.id, done, live_check.pack(sample))

@@ -37,7 +37,7 @@ class ProbeSample(msgspec.Struct, array_like=True):
     parts: int = 0
     probes: list[Probe] = []
 
-    def take(self, probe: Probe) -> None:
+    def count_part(self, probe: Probe) -> None:
         """Take the probe of one more part, if it is its turn."""
         if self.parts % self.stride == 0:
             self.probes.append(probe)
