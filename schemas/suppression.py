@@ -40,6 +40,7 @@ class Suppression(Document):
     scope: SuppressionScope = SuppressionScope()
     reason: Annotated[SuppressionReason, enum_member(SuppressionReason)]
     source: Text | None = None
+    note: Text | None = None
     at: InstantField
     expires: InstantField | None = None
 

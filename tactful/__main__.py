@@ -27,6 +27,7 @@ from tactful import (
     lab_command,
     policy_command,
     receipts_command,
+    suppressions_command,
 )
 from tactful.command_errors import CommandError
 from tactful.dev_command import dev
@@ -43,6 +44,7 @@ COMMAND_GROUPS = {
     "campaigns": campaigns_command,
     "policy": policy_command,
     "hold": hold_command,
+    "suppressions": suppressions_command,
     "adapters": adapters_command,
     "receipts": receipts_command,
     "consents": consents_command,

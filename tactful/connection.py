@@ -77,6 +77,14 @@ class ApiClient:
             if after is None:
                 return
 
+    def stream(self, path: str, query: Mapping[str, str]) -> Iterator[bytes]:
+        """GET a file, piece by piece."""
+        with self._explain_failures(), self._client.stream("GET", path, params=query) as response:
+            if response.is_error:
+                response.read()
+                raise error_from_response(response)
+            yield from response.iter_bytes()
+
     def get_bytes(self, path: str) -> bytes:
         """GET, and return the body as it is."""
         return self._send("GET", path).content
@@ -87,8 +95,19 @@ class ApiClient:
         return response.json() if response.content else None
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        try:
+        with self._explain_failures():
             response = self._client.request(method, path, **request)
+        if response.is_error:
+            refusal = error_from_response(response)
+            if refusal.message.startswith(NOTHING_HERE):
+                refusal.hint = self._nothing_here
+            raise refusal
+        return response
+
+    @contextmanager
+    def _explain_failures(self) -> Iterator[None]:
+        try:
+            yield
         except httpx.TimeoutException:
             raise CommandError(f"{self._client.base_url} did not respond within {TIMEOUT_SECONDS:g} s") from None
         except httpx.HTTPError as error:
@@ -97,12 +116,6 @@ class ApiClient:
                 hint=f"start it with `tactful dev`, or set {URL_VARIABLE}. `tactful dev` writes its address into its "
                 "data directory: if that is elsewhere, set TACTFUL_DATA_DIR",
             ) from None
-        if response.is_error:
-            refusal = error_from_response(response)
-            if refusal.message.startswith(NOTHING_HERE):
-                refusal.hint = self._nothing_here
-            raise refusal
-        return response
 
 
 def service_tls(settings: DeploymentSettings) -> ssl.SSLContext:

@@ -28,6 +28,13 @@ from schemas.service_api import (
     ScopeNames,
     UnknownScopeNames,
 )
+from schemas.suppression_list_api import (
+    CONSENT_PATH,
+    TWO_PEOPLE_PATH,
+    ConsentQuestion,
+    KeyNames,
+    YesOrNo,
+)
 from schemas.times import Instant
 from services.kit.http import internal_api
 from services.kit.http.auth import Principal
@@ -88,3 +95,14 @@ class OrchestratorClient:
             self._http, CONTACT_COUNTS_PATH, request, ContactCounts, key=self._service_key, timeout=1.0
         )
         return answer.by_topic
+
+    async def are_two_people(self, first: str, second: str) -> bool:
+        """Whether two names of keys are of two people, neither of whom has made a key of the other."""
+        answer = await internal_api.call(
+            self._http, TWO_PEOPLE_PATH, KeyNames(first, second), YesOrNo, key=self._service_key
+        )
+        return answer.yes
+
+    async def has_consented(self, question: ConsentQuestion) -> bool:
+        """Whether the customer has given such a consent."""
+        return (await internal_api.call(self._http, CONSENT_PATH, question, YesOrNo, key=self._service_key)).yes

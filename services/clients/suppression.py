@@ -47,6 +47,20 @@ from schemas.service_api import (
     SuppressionRequest,
     SuppressionResponse,
 )
+from schemas.suppression_list_api import (
+    ASK_REMOVAL_PATH,
+    DECIDE_REMOVAL_PATH,
+    FIND_ENTRIES_PATH,
+    IMPORTS_PATH,
+    REMOVALS_PATH,
+    AskRemovalRequest,
+    DecideRemovalRequest,
+    EntryQuestion,
+    ListedEntry,
+    ListedImport,
+    ListedRemoval,
+    RemovalAnswer,
+)
 from schemas.times import Instant
 from services.clients.changes import ChangedKeys, ask_for_changes
 from services.clients.dead_letters import DeadLetterClient
@@ -179,6 +193,28 @@ class SuppressionClient:
         """End the hold that stands under this key; the hold as it is then, or None if there never was one."""
         request = LiftHoldRequest(key, lifted_by, reason, rate)
         return (await internal_api.call(self._http, LIFT_HOLD_PATH, request, LiftedHold, key=self._service_key)).hold
+
+    async def find_entries(self, question: EntryQuestion) -> tuple[ListedEntry, ...]:
+        """The live entries of an address, in any spelling."""
+        return await internal_api.call(
+            self._http, FIND_ENTRIES_PATH, question, tuple[ListedEntry, ...], key=self._service_key
+        )
+
+    async def list_imports(self) -> tuple[ListedImport, ...]:
+        """The newest imports, newest first."""
+        return await internal_api.call(self._http, IMPORTS_PATH, {}, tuple[ListedImport, ...], key=self._service_key)
+
+    async def list_removals(self) -> tuple[ListedRemoval, ...]:
+        """The newest removal requests that nobody has decided, newest first."""
+        return await internal_api.call(self._http, REMOVALS_PATH, {}, tuple[ListedRemoval, ...], key=self._service_key)
+
+    async def ask_removal(self, request: AskRemovalRequest) -> RemovalAnswer:
+        """Ask for the removal of an entry."""
+        return await internal_api.call(self._http, ASK_REMOVAL_PATH, request, RemovalAnswer, key=self._service_key)
+
+    async def decide_removal(self, request: DecideRemovalRequest) -> RemovalAnswer:
+        """Approve or decline a removal request."""
+        return await internal_api.call(self._http, DECIDE_REMOVAL_PATH, request, RemovalAnswer, key=self._service_key)
 
     async def set_situations(self, policy_version: int, situations: Sequence[dict[str, Any]]) -> None:
         """Put the situations of a policy in force, before that policy becomes active."""

@@ -10,6 +10,7 @@ from schemas.finding import Finding
 from schemas.link_tokens import LinkBuilder
 from schemas.message import Message
 from schemas.times import Instant
+from services.clients.address_hashes import AddressHasher
 from services.erasure.erased_customers import ErasedCustomers
 from services.kit.bus.fence import WakeSignal
 from services.kit.bus.protocol import Bus
@@ -18,7 +19,7 @@ from services.kit.db.database import Database
 from services.kit.http.auth import KeyRing
 from services.kit.http.dead_letter_routes import dead_letter_routes
 from services.kit.runtime.clock import Clock
-from services.orchestrator import internal_api, runbooks
+from services.orchestrator import internal_api, removal_checks, runbooks
 from services.orchestrator.access import api as access_api
 from services.orchestrator.audit_log import api as audit_log_api
 from services.orchestrator.audit_log.recorder import AuditRecorder
@@ -101,7 +102,8 @@ def orchestrator_routes(
         shadow_api.shadow_routes(database),
         simulations_api.simulation_routes(database, clock, check_content),
         audit_api.violation_routes(database),
-        *_access_routes(database, clock, ring, audit),
+        access_api.key_routes(database, clock),
+        audit_log_api.audit_log_routes(database),
         events_api.event_routes(event_log, clock),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database, adapters),
@@ -116,6 +118,7 @@ def orchestrator_routes(
         preview_api.preview_routes(
             preview_api.Previewer(database, snapshot, facts_reader, link_builder, settings, clock)
         ),
+        *_internal_routes(database, ring, audit, snapshot, facts_reader, settings, clock),
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
         erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
@@ -140,15 +143,6 @@ def _receipt_routes(
     return [told, links, replies_api.reply_routes(database, intake.reply_decisions)]
 
 
-def _access_routes(database: Database, clock: Clock, ring: KeyRing, audit: AuditRecorder) -> list[APIRouter]:
-    """Keys, the audit log, and what the other services ask about both."""
-    return [
-        access_api.key_routes(database, clock),
-        audit_log_api.audit_log_routes(database),
-        internal_api.internal_routes(database, ring, audit),
-    ]
-
-
 def _why_routes(
     database: Database,
     snapshot: CatalogueSnapshot,
@@ -158,6 +152,22 @@ def _why_routes(
     adapters: Adapters,
 ) -> APIRouter:
     return explain_api.why_routes(Explainer(database, snapshot, facts_reader, clock, render), adapters)
+
+
+def _internal_routes(
+    database: Database,
+    ring: KeyRing,
+    audit: AuditRecorder,
+    snapshot: CatalogueSnapshot,
+    facts_reader: FactsReader,
+    settings: OrchestratorSettings,
+    clock: Clock,
+) -> list[APIRouter]:
+    hasher = AddressHasher(settings.require("address_key").encode(), settings.region)
+    return [
+        internal_api.internal_routes(database, ring, audit),
+        removal_checks.removal_check_routes(database, snapshot, facts_reader, hasher, clock),
+    ]
 
 
 def _check_for(settings: OrchestratorSettings) -> Callable[[Campaign], list[Finding]]:

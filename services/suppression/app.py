@@ -37,7 +37,10 @@ from services.suppression.api import (
     alertmanager_webhook,
     entry_routes,
     hold_routes,
+    import_routes,
     internal_api,
+    list_internal_api,
+    removal_routes,
     situation_routes,
 )
 from services.suppression.api.scope_notes import NamesApi
@@ -45,7 +48,11 @@ from services.suppression.consumer import SuppressionBatch, SuppressionEventHand
 from services.suppression.entry_gauges import SuppressionGauges
 from services.suppression.entry_registration import SuppressionList, new_entry_id
 from services.suppression.erasure_steps import ERASE_STEPS
+from services.suppression.imports.import_runner import HOUSEKEEPING_SECONDS, ImportRunner
+from services.suppression.imports.sealed_parts import PartSeal
+from services.suppression.imports.upload import MAX_IMPORT_BYTES, ImportUpload
 from services.suppression.metrics import SuppressionMetrics
+from services.suppression.removals.removal_requests import RemovalChecksApi, RemovalRequests
 from services.suppression.settings import SuppressionSettings
 from services.suppression.situation_intervals import EventCondition
 from services.suppression.situation_kinds_cache import SituationKindsCache
@@ -63,7 +70,7 @@ MAX_BULK_BODY = 4 * 1024 * 1024
 """Bytes: room for 10,000 rows."""
 
 
-class OrchestratorHoldApi(AttemptsApi, AuditTrail, hold_routes.HoldPlanApi, NamesApi, Protocol):
+class OrchestratorHoldApi(AttemptsApi, AuditTrail, hold_routes.HoldPlanApi, NamesApi, RemovalChecksApi, Protocol):
     """What this service asks of the orchestrator: services.clients.orchestrator.OrchestratorClient."""
 
     async def find_key(self, digest: str) -> Principal | None:
@@ -92,17 +99,25 @@ class SuppressionComponents:
     eraser: Eraser
     changes: RecentChanges
     facts: internal_api.FactsEndpoint
+    suppression_list: SuppressionList
+    seal: PartSeal
 
 
 class SuppressionService(Service):
     """The suppression service, ready to start."""
 
     def __init__(
-        self, app: FastAPI, health: Health, components: SuppressionComponents, idempotency: IdempotencyStore
+        self,
+        app: FastAPI,
+        health: Health,
+        components: SuppressionComponents,
+        idempotency: IdempotencyStore,
+        enforcer: SuppressionEnforcer,
     ) -> None:
         topics = {components.topic: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
         super().__init__(app, health, components.bus, topics, idempotency)
         self.components = components
+        self.enforcer = enforcer
 
 
 def build(
@@ -145,25 +160,40 @@ def build(
         facts=internal_api.FactsEndpoint(
             database, changes, clock, wake_signal, topic, address_key_fingerprint(address_key), erased.pseudonyms
         ),
+        suppression_list=SuppressionList(address_key, settings.region),
+        seal=PartSeal(address_key),
     )
+    return _build_service(settings, components, orchestrator, barrier_wait)
+
+
+def _build_service(
+    settings: SuppressionSettings,
+    components: SuppressionComponents,
+    orchestrator: OrchestratorHoldApi,
+    barrier_wait: float,
+) -> SuppressionService:
+    database, registry, metrics = components.database, components.registry, components.metrics
     health, idempotency = Health(), IdempotencyStore(database)
     health.add_check("database", lambda: database.check_readable(store.get_active_situations))
     dependency_gauge(registry, "database", "kafka", "orchestrator")
+    enforcer = SuppressionEnforcer(OptOutBarrier(orchestrator, wait=barrier_wait), metrics)
     app = build_app(
         title="Tactful: suppression",
         registry=registry,
         health=health,
         keys=LimitedKeyRing(add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key))),
-        routers=_build_routers(components, orchestrator, OptOutBarrier(orchestrator, wait=barrier_wait)),
+        routers=_build_routers(components, orchestrator, enforcer),
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=max(settings.web.max_body, MAX_BULK_BODY),
+        large_bodies={import_routes.IMPORTS_PATH: MAX_IMPORT_BYTES},
         rate=settings.web.rate,
         audit=RequestAudit("suppression", orchestrator, components.erased.pseudonyms.of_customer),
     )
-    service = SuppressionService(app, health, components, idempotency)
+    service = SuppressionService(app, health, components, idempotency, enforcer)
     service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))
     _add_jobs(service, components)
+    _add_import_jobs(service)
     return service
 
 
@@ -176,6 +206,27 @@ def _add_jobs(service: SuppressionService, components: SuppressionComponents) ->
     service.add_job("erasure", components.eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, components.letters.delete_expired))
     service.add_consume_loop(CONSUMER_GROUP, _build_consume_loop(components))
+
+
+def create_import_runner(components: SuppressionComponents, enforcer: SuppressionEnforcer) -> ImportRunner:
+    """What runs imports in this process."""
+    return ImportRunner(
+        components.database,
+        components.suppression_list,
+        components.seal,
+        components.clock,
+        components.metrics,
+        enforcer,
+        components.facts.answer_facts,
+        address_key_fingerprint(components.address_key),
+        lambda: components.facts.questions,
+    )
+
+
+def _add_import_jobs(service: SuppressionService) -> None:
+    runner = create_import_runner(service.components, service.enforcer)
+    service.add_job("imports", runner.run_until_stopped)
+    service.add_job("old imports", partial(repeat_every, HOUSEKEEPING_SECONDS, runner.tidy_up))
 
 
 async def _check_address_key(database: Database, fingerprint: str) -> None:
@@ -206,17 +257,21 @@ def _build_consume_loop(components: SuppressionComponents) -> ConsumeLoop[Suppre
 
 
 def _build_routers(
-    components: SuppressionComponents, orchestrator: OrchestratorHoldApi, barrier: OptOutBarrier
+    components: SuppressionComponents, orchestrator: OrchestratorHoldApi, enforcer: SuppressionEnforcer
 ) -> list[APIRouter]:
-    database, clock = components.database, components.clock
-    enforcer = SuppressionEnforcer(barrier, components.metrics)
-    suppression_list = SuppressionList(components.address_key, components.region)
+    database, clock, suppression_list = components.database, components.clock, components.suppression_list
+    removals = RemovalRequests(database, suppression_list, orchestrator, clock)
     situation_service = situation_routes.SituationService(
         *(database, components.bus, components.topic, components.kinds_cache, clock, components.wake_signal),
         *(components.erased, components.signature),
     )
     return [
         entry_routes.suppression_routes(database, suppression_list, enforcer, orchestrator, clock),
+        import_routes.import_routes(database, ImportUpload(database, components.seal, clock), clock),
+        import_routes.export_routes(database),
+        removal_routes.removal_routes(database, removals),
+        entry_routes.entry_route(database),
+        list_internal_api.internal_list_routes(database, suppression_list, removals),
         entry_routes.internal_entry_routes(database, suppression_list, clock),
         alertmanager_webhook.alertmanager_routes(database, enforcer, orchestrator, clock, components.metrics),
         hold_routes.hold_routes(database, enforcer, orchestrator, clock),

@@ -45,6 +45,11 @@ class AddResult:
     scopes: tuple[AttemptScope, ...]
 
 
+def named_customers(documents: Sequence[HashedSuppression]) -> set[str]:
+    """The customers whom the documents name."""
+    return {each.document.customer for each in documents if each.document.customer is not None}
+
+
 def new_entry_id(at: Instant) -> str:
     """An id for an entry; ids sort by time."""
     return f"sup_{max(at, 0):014x}{secrets.token_hex(8)}"
@@ -101,13 +106,30 @@ class SuppressionList:
         self, tx: Tx, documents: Sequence[HashedSuppression], added_by: str, now: Instant
     ) -> list[AddResult]:
         """Add the documents that are not covered yet, under locks, so that concurrent requests add nothing twice."""
-        customers = {each.document.customer for each in documents if each.document.customer is not None}
+        customers = named_customers(documents)
         known = await store.lock_states(tx, customers, self.erased)
         before = dict(known)
         hashes = [digest for each in documents for digest in each.hashes]
         if hashes:
             await entry_store.lock_address_entries(tx)
         live_entries = await entry_store.list_address_entries(tx, hashes)
+        added, new = self.sort_out(documents, known, live_entries, added_by, now)
+        await store.save_states(tx, (state for name, state in known.items() if state is not before[name]))
+        await entry_store.insert_entries(tx, new, now)
+        return added
+
+    def sort_out(
+        self,
+        documents: Sequence[HashedSuppression],
+        known: dict[str, SuppressionState],
+        live_entries: dict[str, tuple[SuppressionEntry, ...]],
+        added_by: str,
+        now: Instant,
+    ) -> tuple[list[AddResult], list[NewEntry]]:
+        """What becomes of each document, and the entries that are new: these are added to `known` and `live_entries`.
+
+        `known`: the states of the customers whom the documents name, the erased ones apart.
+        """
         added: list[AddResult] = []
         new: list[NewEntry] = []
         for each in documents:
@@ -118,9 +140,7 @@ class SuppressionList:
             if entry_id is not None:
                 new.append(self._new_entry(each, entry_id, added_by))
             added.append(AddResult("exists" if entry_id is None else "added", entry_id, self.attempt_scopes(each)))
-        await store.save_states(tx, (state for name, state in known.items() if state is not before[name]))
-        await entry_store.insert_entries(tx, new, now)
-        return added
+        return added, new
 
     def _add_if_new(
         self,
@@ -152,6 +172,7 @@ class SuppressionList:
             hashes=hashed.hashes,
             entry=to_entry(document),
             source=document.source,
+            note=document.note,
             added_by=added_by,
         )
 

@@ -57,10 +57,23 @@ async def _rename_entries(tx: Tx, subject: Subject) -> int:
     return await change_some(
         tx,
         "suppression_entry",
-        "customer = :pseudonym, source = NULL, remove_reason = NULL",
+        "customer = :pseudonym, source = NULL, note = NULL, remove_reason = NULL",
         "customer = :customer",
         customer=subject.customer,
         pseudonym=subject.pseudonym,
+    )
+
+
+async def _clear_removal_requests(tx: Tx, subject: Subject) -> int:
+    """Step: keep who asked for which removal and who decided, without what people typed about the customer."""
+    of_customer = "entry_id IN (SELECT id FROM suppression_entry WHERE customer = :customer)"
+    is_left = "(reason IS NOT NULL OR decision_reason IS NOT NULL OR consent_of IS NOT NULL)"
+    return await change_some(
+        tx,
+        "removal_request",
+        "reason = NULL, decision_reason = NULL, consent_of = NULL",
+        f"({of_customer} OR consent_of = :customer) AND {is_left}",
+        customer=subject.customer,
     )
 
 
@@ -70,6 +83,7 @@ ERASE_STEPS: Final[tuple[EraseStep, ...]] = (
     deletes("situation_event"),
     deletes("quarantine"),
     deletes("inbox"),
+    _clear_removal_requests,
     _rename_entries,
     delete_stored_answers,
 )

@@ -16,6 +16,9 @@ EVENTS = ("applied", "unchanged", "duplicate", "conflict", "erased", "unreadable
 MODES = ("drop", "defer")
 ALERTS = ("placed", "stands", "lapsed", "lifted", "ignored")
 
+IMPORT_ENDS = ("done", "failed")
+IMPORTED_ROWS = ("added", "exists", "refused")
+
 
 class SuppressionMetrics:
     """All metric families of the service; every series starts at zero."""
@@ -50,6 +53,15 @@ class SuppressionMetrics:
         )
         self.alerts = counter(
             registry, "alerts_total", "Alerts received from Alertmanager, by result", {"result": ALERTS}
+        )
+        self.imports = counter(
+            registry, "suppression_imports_total", "Imports that have ended, by how", {"result": IMPORT_ENDS}
+        )
+        self.imported_rows = counter(
+            registry,
+            "suppression_imported_rows_total",
+            "Rows of imports that have had their turn, those of dry runs included, by result",
+            {"result": IMPORTED_ROWS},
         )
         self._quarantines = quarantines_counter(registry, "suppression")
         self._duplicates = duplicates_counter(registry, "suppression")

@@ -57,6 +57,7 @@ def _suppression_entry_columns() -> list[Column[Any]]:
         _text_column("removed_by", null=True),
         _instant_column("removed_at", null=True),
         _text_column("remove_reason", null=True),
+        _text_column("note", null=True),
     ]
 
 

@@ -150,7 +150,10 @@ def _fill(template: str, planted: Planted, customer: str) -> str:
     known["wording"] = names["wording"]
     if customer == "nobody":
         known |= {"id": "77", "key": "nothing", "number": "77", "wording": "sha256:nothing"}
-    return template.format(**known, path="x", name="tactfuldeadlettersold.md", entry_id="x", adapter="webhook")
+    is_there = customer != "nobody"
+    of_list = {"import_id": "import", "removal_id": "removal", "entry_id": "entry"}
+    known |= {place: names[name] if is_there else "x" for place, name in of_list.items()}
+    return template.format(**known, path="x", name="tactfuldeadlettersold.md", adapter="webhook")
 
 
 async def _ask(

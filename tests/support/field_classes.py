@@ -112,7 +112,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "EffectFields": "effect detail problems decisions warnings",
     "EnforcedFields": "enforced in_flight",
     "EntryFields": (
-        "id customer address_masked scope reason source at expires added_by added_at removed_by "
+        "id customer address_masked scope reason source note at expires added_by added_at automatic removed_by "
         "removed_at remove_reason"
     ),
     "EntryScope": "channel topic classes",
@@ -135,6 +135,11 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     ),
     "HoldHistory": "earlier",
     "InboxPageFields": "items next unread",
+    "ImportFields": (
+        "id state format dry_run bytes rows read added exists refused requested_by created started finished problem "
+        "waiting"
+    ),
+    "ImportRowFields": "row result id code pointer detail",
     "ImportResult": "enforced in_flight added exists invalid items",
     "ImportedRow": "row status id errors notes",
     "JobFields": "id state requested_by reason rate created started finished total done left_out results waiting",
@@ -183,6 +188,10 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "Readiness": "status failing checks",
     "Rehearsal": "total shown items",
     "Rehearsed": "id state",
+    "RemovalFields": (
+        "id entry_id entry_reason customer address_masked state reason consent_of requested_by requested_at decided_by "
+        "decided_at decision_reason notice"
+    ),
     "Replay": "same facts_at decision sentence unknown",
     "PublicKeyFields": ALL,
     "SandboxMessage": "message_id customer campaign channel at",

@@ -53,7 +53,7 @@ async def planted_product(directory: Path, urls: Mapping[str, str] | None = None
             _, keys[role] = await api_keys.create_key(product.database, f"the-{role}", role, "tests", MONDAY)
         planted = Planted(product, keys)
         await _plant_documents(product)
-        await _plant_customers(product)
+        await _plant_customers(product, planted)
         await _plant_events(product)
         await _plant_letters(product, planted)
         await _plant_evaluations(product, planted)
@@ -82,7 +82,7 @@ async def _plant_documents(product: Live) -> None:
     await product.campaign(campaign("broken", content=numbers))
 
 
-async def _plant_customers(product: Live) -> None:
+async def _plant_customers(product: Live, planted: Planted) -> None:
     consent = {"topic": "news", "status": "granted", "at": "2026-01-01T00:00:00Z", "channel": "email"}
     for number in range(1, 4):
         address = {"channel": "email", "address": f"zqaddress{number}@example.org", "verified": True}
@@ -104,11 +104,26 @@ async def _plant_customers(product: Live) -> None:
         )
     entry = {"address": "zqentry@example.org", "reason": "manual", "scope": {"channel": "email"}}
     await product.ask("POST", "/v1/suppressions", entry)
-    await product.ask("POST", "/v1/suppressions", {"customer": "c-3", "reason": "legal", "scope": {}})
+    listed = await product.ask("POST", "/v1/suppressions", {"customer": "c-3", "reason": "legal", "scope": {}})
+    removal = await product.editor.request("DELETE", f"/v1/suppressions/{listed['id']}", json={"reason": "a try"})
+    planted.names["removal"] = removal.json()["id"]
+    planted.names["import"] = await _plant_import(product)
     asked = {"channel": "email", "topic": "news", "wording": "zqwording", "source": "zqconsent"}
     await product.ask("POST", "/v1/preferences/c-1/consents/requests", asked)
     hold = {"key": "outage", "mode": "defer", "from": format_instant(MONDAY), "reason": "an outage"}
     await product.ask("POST", "/v1/holds", {**hold, "scope": {"campaigns": ["later"]}})
+
+
+async def _plant_import(product: Live) -> str:
+    rows = "address,reason,note\nzqentry@example.org,legal,called\nzqentry,zqentry,\n"
+    taken = await product.editor.post(
+        "/v1/suppressions/imports", content=rows.encode(), headers={"Content-Type": "text/csv"}
+    )
+    id = str(taken.json()["id"])
+    async with asyncio.timeout(60):
+        while (await product.ask("GET", f"/v1/suppressions/imports/{id}"))["finished"] is None:
+            await asyncio.sleep(0.05)
+    return id
 
 
 async def _plant_events(product: Live) -> None:

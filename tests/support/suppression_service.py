@@ -33,6 +33,13 @@ from schemas.service_api import (
     UnknownScopeName,
     UnknownScopeNames,
 )
+from schemas.suppression_list_api import (
+    CONSENT_PATH,
+    TWO_PEOPLE_PATH,
+    ConsentQuestion,
+    KeyNames,
+    YesOrNo,
+)
 from schemas.times import Instant, parse_instant
 from services.clients.opt_out_barrier import MAX_BARRIER_WAIT
 from services.clients.orchestrator import OrchestratorClient
@@ -98,7 +105,8 @@ def record(event: Event) -> Outgoing:
 class Handovers:
     """A small orchestrator: which attempts are under way, and what it was asked.
 
-    `missing`: names that no topic and no campaign has; `names_asked`: each question about names.
+    `missing`: names that no topic and no campaign has; `names_asked`: each question about names. `consented`: what it
+    answers about consents; `consents`: each question about one. Two keys are of one person if they have one name.
     """
 
     under_way: set[int] = field(default_factory=set)
@@ -111,6 +119,8 @@ class Handovers:
     audits: bool = True
     missing: frozenset[str] = frozenset()
     names_asked: list[ScopeNames] = field(default_factory=list)
+    consents: list[ConsentQuestion] = field(default_factory=list)
+    consented: bool = False
 
     def app(self) -> FastAPI:
         """Its door."""
@@ -159,6 +169,16 @@ class Handovers:
                 if name in self.missing
             ]
             return internal_api.respond(UnknownScopeNames(tuple(found)))
+
+        @app.post(TWO_PEOPLE_PATH)
+        async def two_people(request: Request) -> Response:
+            names = await internal_api.read_request(request, KeyNames)
+            return internal_api.respond(YesOrNo(names.first != names.second))
+
+        @app.post(CONSENT_PATH)
+        async def consents(request: Request) -> Response:
+            self.consents.append(await internal_api.read_request(request, ConsentQuestion))
+            return internal_api.respond(YesOrNo(self.consented))
 
         return app
 
@@ -213,6 +233,14 @@ class Running:
     async def situations(self, *documents: Mapping[str, Any], version: int = 1) -> None:
         """Put these in force."""
         await self.client.set_situations(version, [dict(document) for document in documents])
+
+    async def remove(self, entry: str, reason: str = "a mistake") -> None:
+        """Remove an entry: asked for by `admin`, approved by another person."""
+        asked = await self.http.request("DELETE", f"/v1/suppressions/{entry}", json={"reason": reason})
+        assert asked.status_code == 202, asked.text
+        path = f"/v1/suppressions/removals/{asked.json()['id']}/approve"
+        approved = await self.http.post(path, headers=self.handovers.key("privacy"))
+        assert approved.status_code == 200, approved.text
 
     def metric(self, name: str, **labels: str) -> float:
         """A metric's value."""

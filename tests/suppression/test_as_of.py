@@ -41,7 +41,7 @@ async def something(service: Running, chance: random.Random, number: int, state:
             state["entries"].append((await service.http.post("/v1/suppressions", json=row)).json()["id"])
         case 3 if state["entries"]:
             entry = state["entries"].pop()
-            await service.http.request("DELETE", f"/v1/suppressions/{entry}", json={"reason": "a mistake"})
+            await service.remove(entry)
         case 4:
             row = {"address": "ada@example.org", "reason": "hard_bounce", "scope": {"topic": f"a-{number}"}}
             assert (await service.http.post("/v1/suppressions", json=row)).status_code == 200
@@ -97,7 +97,7 @@ async def test_an_entry_of_an_address_that_was_removed_is_said_to_be_unknown(ser
     then = service.clock.now()
     service.clock.advance(DAY)
     assert len((await service.client.get_facts_at(ASKED, then, then)).facts[0].customer.entries) == 1
-    await service.http.request("DELETE", f"/v1/suppressions/{added}", json={"reason": "it works again"})
+    await service.remove(added)
     past = await service.client.get_facts_at(ASKED, then, then)
     assert (past.facts[0].customer.entries, past.unknown) == ((), 1)
     later = service.clock.now()

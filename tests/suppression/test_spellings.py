@@ -100,7 +100,7 @@ async def test_the_spelling_that_a_customer_has_covers_all_who_have_the_number(
             "/v1/suppressions/lookup", json={"address": "+44 7700 900101", "channel": "sms"}
         )
         assert [item["id"] for item in looked_up.json()["items"]] == ["sup_1"]
-        await service.http.request("DELETE", "/v1/suppressions/sup_1", json={"reason": "asked"})
+        await service.remove("sup_1")
         assert await found(service, sms(odd), sms("+447700900101")) == ()
 
 

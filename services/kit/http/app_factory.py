@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal, NotRequired
 
 from fastapi import APIRouter, FastAPI, Request
@@ -75,6 +76,7 @@ def build_app(
     idempotency: IdempotencyStore | None = None,
     sessions: SessionStore | None = None,
     max_body: int = MAX_BODY,
+    large_bodies: Mapping[str, int] = MappingProxyType({}),
     rate: float | None = None,
     audit: RequestAudit | None = None,
     lifespan: Lifespan | None = None,
@@ -83,8 +85,9 @@ def build_app(
     """Builds one service's app.
 
     Raises ValueError for a route without `requires`, `public` or `service_only`, for one with several of them, for
-    `service_only` routes without a service key, and for mounts, which cannot be guarded. `max_body` is in bytes,
-    `rate` the requests a second of one key; None: any number. `audit` records who asks for what.
+    `service_only` routes without a service key, and for mounts, which cannot be guarded. `max_body` is in bytes;
+    `large_bodies`: paths whose routes take another size, which they read as a stream. `rate`: the requests a second of
+    one key; None: any number. `audit` records who asks for what.
     """
     app = FastAPI(
         title=title,
@@ -112,6 +115,7 @@ def build_app(
         durations=middleware.request_durations(registry, templates),
         routes=templates,
         max_body=max_body,
+        large_bodies=large_bodies,
         idempotency=idempotency,
     )
     app.state.openapi_page = OpenApiPage(lambda: app.openapi())

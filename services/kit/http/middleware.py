@@ -44,7 +44,7 @@ def request_durations(registry: Registry, routes: Mapping[int, str]) -> MetricFa
 
 
 class EdgeMiddleware:
-    """The middleware. `routes` maps id(route) to its path template; `max_body` is in bytes."""
+    """The middleware. `routes` maps id(route) to its path template; `max_body` is in bytes, `large_bodies` by path."""
 
     def __init__(
         self,
@@ -53,12 +53,14 @@ class EdgeMiddleware:
         durations: MetricFamily[Histogram],
         routes: Mapping[int, str],
         max_body: int,
+        large_bodies: Mapping[str, int],
         idempotency: IdempotencyStore | None,
     ) -> None:
         self._app = app
         self._durations = durations
         self._routes = routes
         self._max_body = max_body
+        self._large_bodies = large_bodies
         self._idempotency = idempotency
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,12 +87,12 @@ class EdgeMiddleware:
             scope["path"] = routable_path(scope)
         except TactfulError as error:
             return await problems.error_response(error)(scope, receive, answer)
-        length = headers.get("content-length", "0")
-        if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > self._max_body):
-            detail = f"the body is larger than {self._max_body} bytes"
+        length, most = headers.get("content-length", "0"), self._large_bodies.get(scope["path"], self._max_body)
+        if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > most):
+            detail = f"the body is larger than {most} bytes"
             return await problems.error_response(TooLarge(detail))(scope, receive, answer)
         try:
-            await self._app(scope, _limit_body(receive, self._max_body), answer)
+            await self._app(scope, _limit_body(receive, most), answer)
         except ClientDisconnect:
             await answer.release_claim()
         except Exception as error:

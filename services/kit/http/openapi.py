@@ -92,9 +92,11 @@ class _AnswerModel(str):
         return self
 
 
-def page_answers(statuses: Sequence[int], *errors: type[TactfulError], media_type: str = "text/html") -> dict[str, Any]:
-    """As `answers`, of a route that answers a page."""
-    content = {"content": {media_type: {"schema": _TEXT}}}
+def page_answers(
+    statuses: Sequence[int], *errors: type[TactfulError], media_type: str = "text/html", or_else: Collection[str] = ()
+) -> dict[str, Any]:
+    """As `answers`, of a route that answers a page or a file; `or_else`: other media types that it may be of."""
+    content = {"content": {name: {"schema": _TEXT} for name in (media_type, *or_else)}}
     described = {status: {"description": _SUCCESS_PHRASES[status], **content} for status in statuses}
     return {
         "responses": described,

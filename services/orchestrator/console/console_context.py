@@ -8,7 +8,20 @@ import msgspec
 
 from schemas.facts import Preference
 from schemas.roles import is_allowed
-from schemas.service_api import FoundCustomers, HoldRecord, LogPositions
+from schemas.service_api import (
+    FoundCustomers,
+    HoldRecord,
+    LogPositions,
+)
+from schemas.suppression_list_api import (
+    AskRemovalRequest,
+    DecideRemovalRequest,
+    EntryQuestion,
+    ListedEntry,
+    ListedImport,
+    ListedRemoval,
+    RemovalAnswer,
+)
 from services.kit.bus.protocol import Bus
 from services.kit.db.database import Database
 from services.kit.errors import TactfulError
@@ -55,6 +68,21 @@ class HoldRecordsApi(SuppressionApi, Protocol):
 
     async def get_hold_records(self, key: str | None = None, limit: int = 50) -> Sequence[HoldRecord]:
         """The holds that were placed last, newest first; with a key, only those under it. Raises Transient."""
+
+    async def find_entries(self, question: EntryQuestion) -> Sequence[ListedEntry]:
+        """The live do-not-contact entries of an address. Raises Transient."""
+
+    async def list_imports(self) -> Sequence[ListedImport]:
+        """The newest imports of entries. Raises Transient."""
+
+    async def list_removals(self) -> Sequence[ListedRemoval]:
+        """The newest removal requests that nobody has decided. Raises Transient."""
+
+    async def ask_removal(self, request: AskRemovalRequest) -> RemovalAnswer:
+        """Ask for the removal of an entry. Raises Transient."""
+
+    async def decide_removal(self, request: DecideRemovalRequest) -> RemovalAnswer:
+        """Approve or decline a removal request. Raises Transient."""
 
     async def lift_hold(self, key: str, lifted_by: str, reason: str | None, rate: int) -> HoldRecord | None:
         """End the hold that stands under this key; the hold as it is then, or None if there never was one."""

@@ -79,6 +79,7 @@ MENU: Final = (
         (
             MenuEntry("holds", "Holds", "hand-stop", "/console/holds", "holds:read"),
             MenuEntry("replies", "Replies", "message", "/console/replies", "replies:read"),
+            MenuEntry("suppressions", "Do not contact", "user-off", "/console/suppressions", "suppressions:read"),
             MenuEntry("adapters", "Channels and adapters", "plug", "/console/adapters", "adapters:read"),
             MenuEntry("dead-letters", "Dead letters", "archive", "/console/dead-letters", "dead_letters:read"),
         ),

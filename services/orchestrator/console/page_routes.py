@@ -18,6 +18,7 @@ from services.orchestrator.console import (
     replies_page,
     sign_in_page,
     static_files,
+    suppressions_page,
     why_page,
 )
 from services.orchestrator.console.console_context import ConsoleContext
@@ -43,6 +44,7 @@ def console_routers(context: ConsoleContext) -> list[APIRouter]:
         find_page.find_page_routes(context, renderer),
         holds_page.holds_page_routes(context, renderer),
         replies_page.replies_page_routes(context, renderer),
+        suppressions_page.suppressions_page_routes(context, renderer),
         adapters_page.adapters_page_routes(context, renderer),
         _not_found_routes(renderer),
     ]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict
 
-from schemas.documents import DocumentError, is_blank_line, load_json, validate_document
+from schemas.documents import DocumentError, is_blank_line, load_json
 from schemas.service_api import (
     ADD_ENTRIES_PATH,
     LIFT_ENTRIES_PATH,
@@ -30,15 +30,14 @@ from services.kit.http.audit_trail import note_customer
 from services.kit.http.auth import Principal, requires, service_only
 from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
-from services.kit.http.request_body import described_body, document, document_body, plain_body
+from services.kit.http.request_body import described_body, document, document_body
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.loop_share import LoopShare
-from services.suppression.api.forms import AddressLookup, RemovalRequest, entry_document, parse_suppression
+from services.suppression.api.forms import AddressLookup, entry_document, parse_suppression
 from services.suppression.api.scope_notes import NamesApi, ScopeNote, note_unknown_names_of_all
 from services.suppression.entry_registration import AddResult, HashedSuppression, SuppressionList
 from services.suppression.store import entry_store
 from services.suppression.suppression_enforcement import SuppressionEnforcer
-from services.suppression.suppression_errors import ErasedEntryKept
 
 LINES_MEDIA_TYPES = ("application/x-ndjson", "application/jsonl")
 MAX_ROWS = 10_000
@@ -70,7 +69,9 @@ class EntryScope(TypedDict):
 
 
 class EntryFields(TypedDict):
-    """An entry of the do-not-contact list; of an address, only a mask is kept."""
+    """An entry of the do-not-contact list; of an address, only a mask is kept. `automatic`: no person has added it, but
+    a provider's receipt (`added_by` names the provider) or the event of an erasure.
+    """
 
     id: str
     customer: NotRequired[str]
@@ -78,10 +79,12 @@ class EntryFields(TypedDict):
     scope: EntryScope
     reason: SuppressionReason
     source: str | None
+    note: str | None
     at: TimeText | None
     expires: TimeText | None
     added_by: str
     added_at: TimeText | None
+    automatic: bool
     removed_by: NotRequired[str]
     removed_at: NotRequired[TimeText | None]
     remove_reason: NotRequired[str | None]
@@ -121,11 +124,10 @@ def suppression_routes(
     orchestrator: NamesApi,
     clock: Clock,
 ) -> APIRouter:
-    """GET, POST and DELETE /v1/suppressions."""
+    """GET and POST /v1/suppressions."""
     routes = APIRouter(prefix="/v1/suppressions", tags=["suppressions"])
     _add_read_routes(routes, database, suppression_list)
     _add_create_route(routes, SuppressionImporter(database, suppression_list, clock), enforcer, orchestrator)
-    _add_delete_route(routes, database, suppression_list, clock)
     return routes
 
 
@@ -169,6 +171,21 @@ def _add_read_routes(routes: APIRouter, database: Database, suppression_list: Su
         return to_page([entry_document(row) for row in rows], None)
 
 
+def entry_route(database: Database) -> APIRouter:
+    """GET /v1/suppressions/{id}. To be added after the routes whose paths have a word in the place of the id."""
+    routes = APIRouter(prefix="/v1/suppressions", tags=["suppressions"])
+
+    @routes.get("/{entry_id}", summary="One entry, also one that was removed", **answers({200: EntryFields}, NotFound))
+    async def get_entry(entry_id: str, _: Principal = requires("suppressions:read")) -> dict[str, Any]:
+        async with database.read() as tx:
+            row = await entry_store.get_entry(tx, entry_id)
+        if row is None:
+            raise NotFound("there is no such entry; GET /v1/suppressions lists those that are live")
+        return entry_document(row)
+
+    return routes
+
+
 def _add_create_route(
     routes: APIRouter, importer: "SuppressionImporter", enforcer: SuppressionEnforcer, orchestrator: NamesApi
 ) -> None:
@@ -207,30 +224,6 @@ def _add_create_route(
             if found:  # an entry has one topic, and no list of them
                 result["notes"] = [{**note, "pointer": "/scope/topic"} for note in found]
         return JSONResponse({**answer, **enforcement.to_response()}, 200 if enforcement.enforced else 202)
-
-
-def _add_delete_route(routes: APIRouter, database: Database, suppression_list: SuppressionList, clock: Clock) -> None:
-    @routes.delete(
-        "/{entry_id}",
-        summary="Remove an entry; who, when and why stays on record",
-        **answers({200: EntryFields}, NotFound, ErasedEntryKept),
-    )
-    async def remove(
-        entry_id: str,
-        reason: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
-        principal: Principal = requires("suppressions:delete"),
-        body: object = plain_body(RemovalRequest, required=False),
-    ) -> dict[str, Any]:
-        """Some clients and gateways drop the body of a DELETE, so the reason may also stand in the query."""
-        removal = validate_document(RemovalRequest, body or {})
-        async with database.write() as tx:
-            removed = await suppression_list.remove_entry(
-                tx, entry_id, principal.name, removal.reason or reason, clock.now()
-            )
-            row = await entry_store.get_entry(tx, entry_id)
-        if not removed or row is None:
-            raise NotFound("no live entry has this id; GET /v1/suppressions lists them")
-        return entry_document(row)
 
 
 def internal_entry_routes(database: Database, suppression_list: SuppressionList, clock: Clock) -> APIRouter:

@@ -8,15 +8,22 @@ from pydantic import Field
 from sqlalchemy import Row
 
 from schemas.documents import DocumentError, validate_document
-from schemas.fields import ChannelField, Document, InstantField, ReasonText, SituationKindName
-from schemas.service_api import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE
+from schemas.fields import ChannelField, CustomerId, Document, InstantField, ReasonText, SituationKindName
+from schemas.service_api import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE, RECEIPTS_OF
 from schemas.suppression import Suppression
 from schemas.times import Instant, format_instant
 from services.suppression.store.hold_store import hold_state
 
 
 class RemovalRequest(Document):
-    """A request to remove an entry, with its reason."""
+    """A request to remove an entry, with its reason. `consent_of`: the customer who has consented anew."""
+
+    reason: ReasonText | None = None
+    consent_of: CustomerId | None = None
+
+
+class RemovalDecision(Document):
+    """What somebody has to say about a removal that they decide."""
 
     reason: ReasonText | None = None
 
@@ -58,6 +65,11 @@ def format_optional_instant(instant: Instant | None) -> str | None:
     return None if instant is None else format_instant(instant)
 
 
+def is_automatic(added_by: str) -> bool:
+    """Whether no person has added an entry: a provider's receipt has, or the event of an erasure."""
+    return added_by.startswith(RECEIPTS_OF) or added_by == "event"
+
+
 def entry_document(row: Row[Any]) -> dict[str, Any]:
     """A row of the do-not-contact list as JSON; an address is masked."""
     scope = {"channel": row.channel, "topic": row.topic, "classes": row.classes and msgspec.json.decode(row.classes)}
@@ -67,10 +79,12 @@ def entry_document(row: Row[Any]) -> dict[str, Any]:
         "scope": {name: value for name, value in scope.items() if value is not None},
         "reason": row.reason,
         "source": row.source,
+        "note": row.note,
         "at": format_optional_instant(row.at),
         "expires": format_optional_instant(row.expires),
         "added_by": row.added_by,
         "added_at": format_optional_instant(row.added_at),
+        "automatic": is_automatic(row.added_by),
     }
     if row.removed_at is not None:
         document |= {

@@ -98,12 +98,15 @@ class FactsEndpoint:
         self._topic = topic
         self._fingerprint = fingerprint
         self._has_spellings = True
+        self.questions = 0
+        """How many questions decisions have asked this process. Work that can wait rests longer while there are any."""
 
     async def answer_facts(self, payload: SuppressionRequest) -> SuppressionResponse:
         """Facts once the log is applied up to the caller's positions.
 
         Raises FenceTimeout after FENCE_WAIT, AddressKeyMismatch, Invalid for a topic that we do not read.
         """
+        self.questions += 1
         hashes = [digest for query in payload.customers for _, digest in query.hashes]
         self._check_address_key(payload.address_key, hashes)
         pseudonyms = {query.customer: self._pseudonyms.of_customer(query.customer) for query in payload.customers}

@@ -14,7 +14,7 @@ from services.kit.db.database import Tx
 
 _RECORD_COLUMNS = (
     *("id", "customer", "masked", "channel", "topic", "classes"),
-    *("reason", "at", "expires", "source", "added_by", "added_at"),
+    *("reason", "at", "expires", "source", "note", "added_by", "added_at"),
 )
 _ADDRESS_COLUMNS = ("hash", "id", "channel", "topic", "classes", "reason", "at", "expires")
 _NEW_ADDRESS_COLUMNS = (*_ADDRESS_COLUMNS, "as_spelt")
@@ -33,6 +33,7 @@ class NewEntry(NamedTuple):
     entry: SuppressionEntry
     source: str | None
     added_by: str
+    note: str | None = None
 
 
 async def insert_entries(tx: Tx, entries: Sequence[NewEntry], added_at: Instant) -> None:
@@ -40,9 +41,10 @@ async def insert_entries(tx: Tx, entries: Sequence[NewEntry], added_at: Instant)
     records: list[tuple[object, ...]] = []
     addresses: list[tuple[object, ...]] = []
     for new in entries:
-        scope = (new.entry.channel, new.entry.topic, _encode_classes(new.entry.classes))
+        scope = (new.entry.channel, new.entry.topic, encode_classes(new.entry.classes))
         validity = (new.entry.reason, new.entry.at, new.entry.expires)
-        records.append((new.id, new.customer, new.masked, *scope, *validity, new.source, new.added_by, added_at))
+        said = (new.source, new.note, new.added_by)
+        records.append((new.id, new.customer, new.masked, *scope, *validity, *said, added_at))
         addresses.extend((digest, new.id, *scope, *validity, _CANONICAL) for digest in new.hashes)
     await tx.bulk_insert("suppression_entry", _RECORD_COLUMNS, records)
     await tx.bulk_insert("address_entry", _NEW_ADDRESS_COLUMNS, addresses)
@@ -170,6 +172,22 @@ async def list_entries(
     return await tx.rows(sql, **params)
 
 
+async def list_entries_after(tx: Tx, after: str, limit: int, reason: str | None) -> Sequence[Row[Any]]:
+    """Live entries with an id above `after`, oldest first; optionally of one reason."""
+    only = "" if reason is None else "AND reason = :reason"
+    sql = f"""
+        SELECT {_ENTRY_COLUMNS} FROM suppression_entry WHERE removed_at IS NULL AND id > :after {only}
+        ORDER BY id LIMIT :limit
+    """
+    return await tx.rows(sql, after=after, limit=limit, **({} if reason is None else {"reason": reason}))
+
+
+async def list_hashes(tx: Tx, entry_id: str) -> list[str]:
+    """The keyed hashes under which an entry of an address is live."""
+    rows = await tx.rows("SELECT hash FROM address_entry WHERE id = :id ORDER BY hash", id=entry_id)
+    return [row.hash for row in rows]
+
+
 async def list_lifted(
     tx: Tx, hashes: Sequence[str], channel: str, at: Instant, request: LiftEntriesRequest
 ) -> list[str]:
@@ -197,7 +215,8 @@ async def count_by_reason(tx: Tx) -> dict[str, int]:
     return {row.reason: int(row.entries) for row in await tx.rows(sql)}
 
 
-def _encode_classes(classes: tuple[str, ...] | None) -> str | None:
+def encode_classes(classes: tuple[str, ...] | None) -> str | None:
+    """The classes of an entry as they are stored."""
     return None if classes is None else msgspec.json.encode(classes).decode()
 
 

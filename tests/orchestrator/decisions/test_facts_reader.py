@@ -181,7 +181,7 @@ async def test_an_entry_of_an_address_is_found_at_whoever_has_it(shop: Shop) -> 
     told = await shop.read(known)
     assert [each.address for each in told["c-001"].suppressions.entries] == [0]
     assert told["c-002"] is known["c-002"]
-    await shop.suppression.http.request("DELETE", f"/v1/suppressions/{entry}", json={"reason": "a mistake"})
+    await shop.suppression.remove(entry)
     assert (await shop.read(told))["c-001"].suppressions.entries == ()
 
 

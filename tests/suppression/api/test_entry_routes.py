@@ -173,43 +173,6 @@ async def test_an_address_is_looked_up_in_any_spelling(service: Running) -> None
 
 
 @pytest.mark.wired
-async def test_a_removed_entry_is_no_fact_any_more_but_stays_on_record(service: Running) -> None:
-    bodies = [{"customer": "c-1", "reason": "manual"}, ADA]
-    ids = [(await service.http.post("/v1/suppressions", json=body)).json()["id"] for body in bodies]
-    for entry_id in ids:
-        url = f"/v1/suppressions/{entry_id}"
-        answer = await service.http.request("DELETE", url, json={"reason": "asked for it in writing"})
-        assert answer.status_code == 200
-        assert (answer.json()["removed_by"], answer.json()["remove_reason"]) == ("admin", "asked for it in writing")
-        assert (await service.http.request("DELETE", url, json={"reason": "again"})).status_code == 404
-    assert await entries(service, "c-1", ("email", "ada@example.org")) == ()
-    assert (await service.http.get("/v1/suppressions")).json()["items"] == []
-    async with service.database.read() as tx:
-        rows = await tx.rows("SELECT remove_reason FROM suppression_entry")
-    assert len(rows) == 2
-
-
-@pytest.mark.wired
-@pytest.mark.parametrize(
-    ("query", "body", "reason"),
-    [("", None, None), ("?reason=moved", None, "moved"), ("", {"reason": "moved"}, "moved"), ("", {}, None)],
-)
-async def test_a_delete_may_have_no_body(service: Running, query: str, body: object, reason: str | None) -> None:
-    entry_id = (await service.http.post("/v1/suppressions", json=ADA)).json()["id"]
-    answer = await service.http.request("DELETE", f"/v1/suppressions/{entry_id}{query}", json=body)
-    assert (answer.status_code, answer.json()["remove_reason"]) == (200, reason)
-
-
-@pytest.mark.wired
-async def test_removing_needs_a_role(service: Running) -> None:
-    entry_id = (await service.http.post("/v1/suppressions", json=ADA)).json()["id"]
-    url = f"/v1/suppressions/{entry_id}"
-    for role, status in (("operator", 403), ("agent", 403), ("marketer", 403), ("privacy", 200)):
-        headers = service.handovers.key(role)
-        assert (await service.http.request("DELETE", url, json={"reason": "r"}, headers=headers)).status_code == status
-
-
-@pytest.mark.wired
 @pytest.mark.parametrize(
     ("role", "read", "write"), [("viewer", 403, 403), ("agent", 200, 403), ("auditor", 200, 403), ("privacy", 200, 200)]
 )

@@ -94,7 +94,7 @@ async def test_entries_of_addresses_are_always_told_and_always_asked_for_again(s
     added = (await service.http.post("/v1/suppressions", json=body)).json()
     (told,) = (await service.client.get_facts(asked, {}, known)).customers
     assert [entry.address for entry in told.entries] == [0]
-    await service.http.request("DELETE", f"/v1/suppressions/{added['id']}", json={"reason": "a mistake"})
+    await service.remove(added["id"])
     (gone,) = (await service.client.get_facts(asked, {}, {"c-1": told})).customers
     assert gone.entries == ()
 
