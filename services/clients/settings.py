@@ -10,6 +10,7 @@ from pydantic import AfterValidator, model_validator
 
 from schemas.address_kinds import REGIONS
 from schemas.documents import FieldError
+from services.clients.retention_settings import RetentionSettings
 from services.kit.runtime.section import Section
 from services.kit.runtime.settings import HttpUrl, ServiceSettings, StrongKey
 
@@ -53,3 +54,4 @@ class ConnectedServiceSettings(ServiceSettings):
     services: ServicesSettings = ServicesSettings()
     address_key: StrongKey | None = None
     region: Region | None = None
+    retention: RetentionSettings = RetentionSettings()

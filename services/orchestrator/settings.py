@@ -78,16 +78,6 @@ class DispatchSettings(Section):
     only_to: OnlyTo = ""
 
 
-class RetentionSettings(Section):
-    """For how many days things are kept.
-
-    `decisions`: decisions with their events, messages and attempts; without it for ever. At least as long as the topic
-    of events keeps its records, which is checked at start. The history of contacts stays.
-    """
-
-    decisions: Annotated[int, Field(ge=30, le=36_500)] | None = None
-
-
 @cache
 def section_of(extension: AdapterDeclaration | ChannelDeclaration) -> type[BaseModel]:
     """The section of an extension: what it declares and, of an adapter that reaches people, its trial mode."""
@@ -139,7 +129,6 @@ class OrchestratorSettings(ExtensionSections):
     """
 
     dispatch: DispatchSettings = DispatchSettings()
-    retention: RetentionSettings = RetentionSettings()
     mail: MailSettings = MailSettings()
     bounces: BounceSettings = BounceSettings()
     adapters: dict[str, Annotated[str, AfterValidator(_check_routes)]] = Field(

@@ -43,8 +43,11 @@ from services.preference.facts_endpoint import PreferenceFacts
 from services.preference.metrics import PreferenceMetrics
 from services.preference.opt_out_topic import render_opt_outs
 from services.preference.opt_out_topic_fill import OptOutTopicFill
+from services.preference.retention_rules import INBOX_KEYS, list_kept_kinds
 from services.preference.settings import PreferenceSettings
 from services.preference.tables import WATCHED_TABLES
+from services.retention.log_retention import mark_days
+from services.retention.sweeper import SWEEP_SECONDS, RetentionMetrics, RetentionSweeper
 
 
 class OrchestratorApi(AttemptsApi, Protocol):
@@ -118,7 +121,28 @@ def build(
     service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, letters.delete_expired))
     service.add_job("left over", partial(repeat_every, EXPIRY_SECONDS, lambda: delete_left_over(database, clock.now())))
+    _add_retention(service, settings, database, bus, clock, registry)
     return service
+
+
+def _add_retention(
+    service: Service,
+    settings: PreferenceSettings,
+    database: Database,
+    bus: Bus,
+    clock: Clock,
+    registry: Registry,
+) -> None:
+    kinds = list_kept_kinds(settings.retention)
+    sweeper = RetentionSweeper(database, clock, kinds, RetentionMetrics(registry, "preference", kinds))
+
+    async def read_log_retention() -> None:
+        topic = settings.kafka.events_topic
+        sweeper.keep_for(INBOX_KEYS, await mark_days(bus, topic, settings.retention.inbox_keys))
+
+    service.before_jobs(read_log_retention)
+    service.health.add_check("retention", sweeper.check, required=False)
+    service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweeper.delete_expired))
 
 
 def _add_opt_out_topic(

@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from schemas.addresses import address_key_fingerprint
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.clients.opt_out_barrier import MAX_BARRIER_WAIT, AttemptsApi, OptOutBarrier
+from services.clients.retention_settings import RetentionSettings
 from services.condition import compile_condition
 from services.erasure.erased_customers import ErasedCustomers
 from services.erasure.eraser import Eraser
@@ -32,6 +33,8 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import repeat_every
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
+from services.retention.log_retention import mark_days
+from services.retention.sweeper import SWEEP_SECONDS, RetentionMetrics, RetentionSweeper
 from services.suppression.api import (
     alertmanager_webhook,
     entry_routes,
@@ -45,6 +48,7 @@ from services.suppression.entry_gauges import SuppressionGauges
 from services.suppression.entry_registration import SuppressionList, new_entry_id
 from services.suppression.erasure_steps import ERASE_STEPS
 from services.suppression.metrics import SuppressionMetrics
+from services.suppression.retention_rules import INBOX_KEYS, list_kept_kinds
 from services.suppression.settings import SuppressionSettings
 from services.suppression.situation_intervals import EventCondition
 from services.suppression.situation_kinds_cache import SituationKindsCache
@@ -163,6 +167,7 @@ def build(
     service = SuppressionService(app, health, components, idempotency)
     service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))
     _add_jobs(service, components)
+    _add_retention(service, components, settings.retention)
     return service
 
 
@@ -175,6 +180,19 @@ def _add_jobs(service: SuppressionService, components: SuppressionComponents) ->
     service.add_job("erasure", components.eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, components.letters.delete_expired))
     service.add_consume_loop(CONSUMER_GROUP, _build_consume_loop(components))
+
+
+def _add_retention(service: SuppressionService, components: SuppressionComponents, settings: RetentionSettings) -> None:
+    kinds = list_kept_kinds(settings)
+    metrics = RetentionMetrics(components.registry, "suppression", kinds)
+    sweeper = RetentionSweeper(components.database, components.clock, kinds, metrics)
+
+    async def read_log_retention() -> None:
+        sweeper.keep_for(INBOX_KEYS, await mark_days(components.bus, components.topic, settings.inbox_keys))
+
+    service.before_jobs(read_log_retention)
+    service.health.add_check("retention", sweeper.check, required=False)
+    service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweeper.delete_expired))
 
 
 async def _check_address_key(database: Database, fingerprint: str) -> None:

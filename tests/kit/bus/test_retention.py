@@ -11,7 +11,7 @@ from services.kit.bus.kafka_bus import KafkaBus
 from services.kit.bus.kafka_connection import KafkaConnection
 from services.kit.bus.local_bus import LocalBus
 from services.kit.runtime.settings import SettingsError
-from services.orchestrator.retention.history_expiry import check_retention
+from services.retention.log_retention import check_retention
 
 DAY = 24 * 3600
 FOR_EVER = {"retention.ms": "-1"}
@@ -37,9 +37,9 @@ async def test_a_topic_says_how_long_it_keeps_records(
         assert await bus.retention(topic) == kept
         if kept is None or kept > 30 * DAY:
             with pytest.raises(SettingsError, match=f"retention.decisions is 30 days, but the topic {topic} keeps"):
-                await check_retention(bus, topic, 30)
+                await check_retention(bus, topic, 30, "decisions", "it would be decided again")
         else:
-            await check_retention(bus, topic, 30)
+            await check_retention(bus, topic, 30, "decisions", "it would be decided again")
     finally:
         await bus.close()
 
@@ -48,5 +48,5 @@ async def test_a_topic_says_how_long_it_keeps_records(
 async def test_an_embedded_log_is_read_once(tmp_path: Path) -> None:
     bus = LocalBus(tmp_path / "log.db")
     await bus.ensure_topics({"t": 1})
-    await check_retention(bus, "t", 30)
+    await check_retention(bus, "t", 30, "decisions", "it would be decided again")
     await bus.close()
