@@ -52,6 +52,7 @@ ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     Role.PRIVACY: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
     | {"events:write", "preferences:write", "suppressions:write", "suppressions:delete", "customers:erase"}
+    | {"customers:export"}
     | {"replies:read", "replies:decide"},
     Role.AUDITOR: _READ_ACTIONS | _CUSTOMER_ACTIONS | {"dead_letters:read", "violations:read", "replies:read"},
     Role.ADMIN: frozenset({"*"}),

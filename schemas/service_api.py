@@ -46,6 +46,7 @@ PREFERENCE_FACTS_AT_PATH = "/internal/preference/facts-at"
 PREFERENCE_RECORDED_PATH = "/internal/preference/recorded"
 TOPICS_PATH = "/internal/preference/topics"
 FIND_CUSTOMERS_PATH = "/internal/preference/customers/find"
+PREFERENCE_EXPORT_PATH = "/internal/preference/export"
 PREFERENCE_ERASURES_PATH = "/internal/preference/erasures"
 
 
@@ -114,6 +115,33 @@ class PolicyTopics(msgspec.Struct, frozen=True):
 
     policy_version: int
     topics: tuple[PolicyTopic, ...]
+
+
+# --- Exports of what is known of a customer, in each service
+
+
+class ExportPosition(msgspec.Struct, frozen=True):
+    """Where an export goes on: in which section, and after which row of it (its key; from the first one without)."""
+
+    section: int = 0
+    after: tuple[int | str, ...] = ()
+
+
+class ExportRequest(msgspec.Struct, frozen=True):
+    """Asks what a service knows of a customer. `address_hashes`: those of the customer's addresses."""
+
+    customer: str
+    address_hashes: tuple[str, ...] = ()
+    position: ExportPosition = ExportPosition()
+
+
+class ExportPage(msgspec.Struct, frozen=True):
+    """Some rows of one section, each as JSON can say it. `next`: None on the service's last page."""
+
+    section: str
+    title: str
+    items: tuple[dict[str, Any], ...]
+    next: ExportPosition | None
 
 
 # --- Erasures, in each service
@@ -204,6 +232,7 @@ HOLD_ENDS_PATH = "/internal/suppression/holds/ends"
 HOLD_RECORDS_PATH = "/internal/suppression/holds/records"
 LIFT_HOLD_PATH = "/internal/suppression/holds/lift"
 SITUATIONS_PATH = "/internal/suppression/situations"
+SUPPRESSION_EXPORT_PATH = "/internal/suppression/export"
 SUPPRESSION_ERASURES_PATH = "/internal/suppression/erasures"
 BLOCK_ADDRESSES_PATH = "/internal/suppression/erasures/addresses"
 ADD_ENTRIES_PATH = "/internal/suppression/entries"

@@ -77,10 +77,19 @@ class ApiClient:
             if after is None:
                 return
 
-    def request(self, method: str, path: str, **request: Any) -> Any:
-        """Send any request, and return its JSON, or None if the response has no body."""
+    def stream(self, path: str, **query: str) -> Iterator[bytes]:
+        """GET, and yield the bytes of the body as they come."""
+        with self._explaining_errors(), self._client.stream("GET", path, params=query) as response:
+            if response.is_error:
+                response.read()
+                raise error_from_response(response)
+            yield from response.iter_bytes()
+
+    @contextmanager
+    def _explaining_errors(self) -> Iterator[None]:
+        """Raises CommandError if there is no response, or it breaks off."""
         try:
-            response = self._client.request(method, path, **request)
+            yield
         except httpx.TimeoutException:
             raise CommandError(f"{self._client.base_url} did not respond within {TIMEOUT_SECONDS:g} s") from None
         except httpx.HTTPError as error:
@@ -89,6 +98,11 @@ class ApiClient:
                 hint=f"start it with `tactful dev`, or set {URL_VARIABLE}. `tactful dev` writes its address into its "
                 "data directory: if that is elsewhere, set TACTFUL_DATA_DIR",
             ) from None
+
+    def request(self, method: str, path: str, **request: Any) -> Any:
+        """Send any request, and return its JSON, or None if the response has no body."""
+        with self._explaining_errors():
+            response = self._client.request(method, path, **request)
         if response.is_error:
             refusal = error_from_response(response)
             if refusal.message.startswith(NOTHING_HERE):

@@ -56,6 +56,7 @@ from services.orchestrator.insight.simulations import api as simulations_api
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.subject_export import api as export_api
 
 
 def orchestrator_routes(
@@ -114,6 +115,7 @@ def orchestrator_routes(
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
         erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
+        export_api.export_routes(database, clock, erased, settings.retention.exports),
         holds_api.hold_plan_routes(HoldPlanner(database, evaluator, clock)),
         holds_api.scope_name_routes(database, snapshot),
         runbooks.runbook_routes(),

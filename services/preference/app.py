@@ -46,7 +46,7 @@ from services.preference.opt_out_topic_fill import OptOutTopicFill
 from services.preference.retention_rules import INBOX_KEYS, list_kept_kinds
 from services.preference.settings import PreferenceSettings
 from services.preference.tables import WATCHED_TABLES
-from services.retention.log_retention import mark_days
+from services.retention.log_retention import MarkRetention
 from services.retention.sweeper import SWEEP_SECONDS, RetentionMetrics, RetentionSweeper
 
 
@@ -136,13 +136,17 @@ def _add_retention(
     kinds = list_kept_kinds(settings.retention)
     sweeper = RetentionSweeper(database, clock, kinds, RetentionMetrics(registry, "preference", kinds))
 
-    async def read_log_retention() -> None:
-        topic = settings.kafka.events_topic
-        sweeper.keep_for(INBOX_KEYS, await mark_days(bus, topic, settings.retention.inbox_keys))
+    marks = MarkRetention(
+        bus, settings.kafka.events_topic, settings.retention.inbox_keys, partial(sweeper.keep_for, INBOX_KEYS)
+    )
 
-    service.before_jobs(read_log_retention)
+    async def sweep() -> None:
+        await marks.refresh()
+        await sweeper.delete_expired()
+
+    service.before_jobs(marks.check)
     service.health.add_check("retention", sweeper.check, required=False)
-    service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweeper.delete_expired))
+    service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweep))
 
 
 def _add_opt_out_topic(

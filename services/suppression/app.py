@@ -33,7 +33,7 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import repeat_every
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
-from services.retention.log_retention import mark_days
+from services.retention.log_retention import MarkRetention
 from services.retention.sweeper import SWEEP_SECONDS, RetentionMetrics, RetentionSweeper
 from services.suppression.api import (
     alertmanager_webhook,
@@ -187,12 +187,15 @@ def _add_retention(service: SuppressionService, components: SuppressionComponent
     metrics = RetentionMetrics(components.registry, "suppression", kinds)
     sweeper = RetentionSweeper(components.database, components.clock, kinds, metrics)
 
-    async def read_log_retention() -> None:
-        sweeper.keep_for(INBOX_KEYS, await mark_days(components.bus, components.topic, settings.inbox_keys))
+    marks = MarkRetention(components.bus, components.topic, settings.inbox_keys, partial(sweeper.keep_for, INBOX_KEYS))
 
-    service.before_jobs(read_log_retention)
+    async def sweep() -> None:
+        await marks.refresh()
+        await sweeper.delete_expired()
+
+    service.before_jobs(marks.check)
     service.health.add_check("retention", sweeper.check, required=False)
-    service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweeper.delete_expired))
+    service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweep))
 
 
 async def _check_address_key(database: Database, fingerprint: str) -> None:

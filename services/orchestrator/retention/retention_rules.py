@@ -59,5 +59,11 @@ def list_kept_kinds(settings: RetentionSettings) -> tuple[KeptKind, ...]:
         KeptKind("decisions", settings.decisions, _WITH_DECISIONS, store.DECISION_STEPS, store.oldest_decision),
         aged_kind("shadow", settings.shadow, AgedRows("shadow_sample", "time", key="sample_id")),
         aged_kind("sandbox", settings.sandbox, AgedRows("sandbox_message", "at")),
+        aged_kind(
+            "exports",
+            settings.exports,
+            AgedRows("subject_export_part", "at"),
+            AgedRows("subject_export", "created"),
+        ),
         jobs._replace(tables=("redrive_item", *jobs.tables), steps=(store.delete_redrive_items, *jobs.steps)),
     )
