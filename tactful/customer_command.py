@@ -42,7 +42,7 @@ def export(
         if shown["state"] != "done":
             detail = shown["error"] or "it is not done yet"
             raise CommandError(f"export {shown['id']} is {shown['state']}: {detail}", hint="see the orchestrator's log")
-        with file.open("xb", opener=_open_private) as opened:
+        with open(file, "xb", opener=_open_private) as opened:
             for piece in api.stream(f"{place}/{shown['id']}/file", form=form):
                 opened.write(piece)
     rows = sum(each["rows"] for each in shown["sections"])

@@ -140,11 +140,14 @@ async def test_suppressions_in_force_and_open_situations_stay(database_url: str)
                 source="s", event_id="e", recorded=recorded,
             )  # fmt: skip
     entry = {"reason": "manual", "at": 1, "added_by": "ann", "added_at": 1}
-    for id, more in {
-        "in-force": {}, "removed": {"removed_at": old},
-        "expired": {"expires": old}, "expired-lately": {"expires": BEFORE},
+    entries_by_id: dict[str, dict[str, Any]] = {
+        "in-force": {},
+        "removed": {"removed_at": old},
+        "expired": {"expires": old},
+        "expired-lately": {"expires": BEFORE},
         "erased": {"expires": old, "reason": "erased"},
-    }.items():  # fmt: skip
+    }
+    for id, more in entries_by_id.items():  # fmt: skip
         await insert(database, "suppression_entry", **{**entry, "id": id, **more})
     await sweeper(database, suppression.list_kept_kinds(KEPT)).delete_expired()
     left = await column(database, "SELECT customer FROM situation_event ORDER BY seq")

@@ -12,7 +12,7 @@ from schemas.times import DAY, format_instant
 from services.erasure.erased_customers import CustomerErased, ErasedCustomers
 from services.kit.db.database import Database
 from services.kit.errors import Conflict, NotFound, RateLimited
-from services.kit.http.answer_types import TimeText
+from services.kit.http.answer_types import AnyObject, TimeText
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.runtime.clock import Clock
@@ -48,6 +48,24 @@ class ExportFields(TypedDict):
     sections: list[ExportSectionCount]
 
 
+class ExportedSection(TypedDict):
+    """What one table of one service tells. `title`: for people; `rows`: as they are stored, packed values read."""
+
+    service: str
+    section: str
+    title: str
+    rows: list[AnyObject]
+
+
+class ExportFile(TypedDict):
+    """All that is known of a customer."""
+
+    customer: str
+    export: str
+    made: TimeText
+    sections: list[ExportedSection]
+
+
 def export_routes(database: Database, clock: Clock, erased: ErasedCustomers, days: int) -> APIRouter:
     """The routes. `days`: for how long files are kept."""
     routes = APIRouter(prefix="/v1/customers/{customer}/exports", tags=["exports"])
@@ -77,7 +95,7 @@ def export_routes(database: Database, clock: Clock, erased: ErasedCustomers, day
         "/{id}/file",
         summary="The file of an export: JSON, or a page to read",
         response_class=StreamingResponse,
-        **answers({200: dict}, NotFound, ExportNotDone, texts=("text/html",)),
+        **answers({200: ExportFile}, NotFound, ExportNotDone, texts=("text/html",)),
     )
     async def get_file(
         customer: CustomerId,

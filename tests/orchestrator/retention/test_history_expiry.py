@@ -24,6 +24,7 @@ from services.orchestrator.delivery.receipts.store import NewReceipt
 from services.orchestrator.delivery.store import close_handover
 from services.orchestrator.retention import store
 from services.orchestrator.retention.retention_rules import list_kept_kinds
+from services.retention.kept_kinds import ROWS_AT_ONCE
 from services.retention.sweeper import RetentionMetrics, RetentionSweeper
 from tests.support.decision_records import decision, event, keep, keep_message
 from tests.support.handovers import claim
@@ -166,7 +167,7 @@ async def test_events_without_decisions_go_as_well(database: Database) -> None:
 
 
 async def test_a_long_history_goes_in_portions(database: Database) -> None:
-    count = store.ROWS_AT_ONCE + 5
+    count = ROWS_AT_ONCE + 5
     async with database.write() as tx:
         for number in range(count):
             each = event(f"e-{number}")
@@ -181,7 +182,7 @@ async def test_a_long_history_goes_in_portions(database: Database) -> None:
         )
     async with database.write() as tx:
         after, counts = await store.delete_decisions(tx, NOON - DAYS * DAY, 0)
-    assert after is not None and counts == {"decision": store.ROWS_AT_ONCE}
+    assert after is not None and counts == {"decision": ROWS_AT_ONCE}
     await expire(database)
     assert await left(database) == {}
 
