@@ -242,3 +242,27 @@ async def test_an_erasure_under_way_ends_an_export_at_its_next_page(product: Liv
     assert pages == [WHO]
     async with product.database.read() as tx:
         assert await tx.row("SELECT 1 FROM subject_export_part") is None
+
+
+@pytest.mark.integration
+async def test_an_export_of_postgresql_tells_the_same(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    server = request.getfixturevalue("postgres_server")
+    urls = {service: server.database() for service in SERVICE_NAMES}
+    async with live(tmp_path, MONDAY, urls, region="DE") as product:
+        await product.policy(policy())
+        await product.campaign(campaign())
+        address = {"channel": "email", "address": MAIL, "verified": True}
+        await product.customer(customer(WHO, traits={"name": "zqtrait"}, addresses=[address]))
+        for number in range(ROWS_AT_ONCE + 2):
+            await product.send(event("shop.offer", f"e-{number}", subject=WHO))
+        await product.settle()
+        entry = {"address": MAIL, "reason": "manual", "scope": {"channel": "email"}}
+        await product.ask("POST", "/v1/suppressions", entry)
+        shown = await export(product)
+        told = json.loads(await file(product, shown, "json"))
+        sections = {(each["service"], each["section"]): each["rows"] for each in told["sections"]}
+        assert {place[1] for place in sections} == set().union(*SECTIONS.values())
+        decided = sections[("orchestrator", "decision")]
+        assert len({each["decision_id"] for each in decided}) == len(decided) == ROWS_AT_ONCE + 2
+        assert len(sections[("suppression", "suppression_entry")]) == 1
+        assert "zqtrait" in await file(product, shown, "html")
