@@ -20,8 +20,6 @@ from schemas.service_api import (
     CustomerSearch,
     ErasureProgress,
     ErasuresRequest,
-    ExportPage,
-    ExportRequest,
     FoundCustomers,
     LogPositions,
     PastPreferenceRequest,
@@ -29,6 +27,7 @@ from schemas.service_api import (
     PreferenceRequest,
     PreferenceResponse,
 )
+from schemas.subject_export import ExportPage, ExportRequest
 from schemas.times import Instant
 from services.clients.changes import ChangedKeys, ask_for_changes, earliest
 from services.clients.dead_letters import DeadLetterClient

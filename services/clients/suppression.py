@@ -31,8 +31,6 @@ from schemas.service_api import (
     CustomerAddressHashes,
     ErasureProgress,
     ErasuresRequest,
-    ExportPage,
-    ExportRequest,
     HoldEnd,
     HoldEndsRequest,
     HoldRecord,
@@ -50,6 +48,7 @@ from schemas.service_api import (
     SuppressionRequest,
     SuppressionResponse,
 )
+from schemas.subject_export import ExportPage, ExportRequest
 from schemas.times import Instant
 from services.clients.changes import ChangedKeys, ask_for_changes
 from services.clients.dead_letters import DeadLetterClient

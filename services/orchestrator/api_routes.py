@@ -114,11 +114,23 @@ def orchestrator_routes(
         internal_api.internal_routes(database, ring),
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
-        erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
-        export_api.export_routes(database, clock, erased, settings.retention.exports),
+        *_privacy_routes(database, clock, erased, other_services, settings),
         holds_api.hold_plan_routes(HoldPlanner(database, evaluator, clock)),
         holds_api.scope_name_routes(database, snapshot),
         runbooks.runbook_routes(),
+    ]
+
+
+def _privacy_routes(
+    database: Database,
+    clock: Clock,
+    erased: ErasedCustomers,
+    other_services: Mapping[str, ErasuresApi],
+    settings: OrchestratorSettings,
+) -> list[APIRouter]:
+    return [
+        erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
+        export_api.export_routes(database, clock, erased, settings.retention.exports),
     ]
 
 

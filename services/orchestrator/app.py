@@ -256,7 +256,7 @@ def _add_retention(service: OrchestratorService, components: Components, bus: Bu
         service.before_jobs(partial(check_retention, bus, topic, settings.decisions, "decisions", effect))
     metrics = RetentionMetrics(components.registry, "orchestrator", kinds)
     sweeper = RetentionSweeper(components.database, components.clock, kinds, metrics)
-    service.health.add_check("retention", sweeper.check, required=False)
+    service.health.add_check("retention", sweeper.check_lateness, required=False)
     service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweeper.delete_expired))
 
 

@@ -27,13 +27,13 @@ from schemas.service_api import (
     ChangesRequest,
     CustomerSearch,
     ErasuresRequest,
-    ExportRequest,
     FoundCustomers,
     PastPreferenceRequest,
     PolicyTopics,
     PreferenceHistoryRequest,
     PreferenceRequest,
 )
+from schemas.subject_export import ExportRequest
 from schemas.times import format_instant
 from services.erasure.progress import read_progress
 from services.kit.bus.fence import WakeSignal, wait_until_applied

@@ -144,8 +144,8 @@ def _add_retention(
         await marks.refresh()
         await sweeper.delete_expired()
 
-    service.before_jobs(marks.check)
-    service.health.add_check("retention", sweeper.check, required=False)
+    service.before_jobs(marks.check_days)
+    service.health.add_check("retention", sweeper.check_lateness, required=False)
     service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweep))
 
 

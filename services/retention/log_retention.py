@@ -42,7 +42,7 @@ class MarkRetention:
         self._days = days
         self._keep_for = keep_for
 
-    async def check(self) -> None:
+    async def check_days(self) -> None:
         """Before the start. Raises SettingsError if marks would go before their records, and BusGone."""
         if self._days is not None:
             effect = "one that is read again after its mark has been deleted would be applied again"

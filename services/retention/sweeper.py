@@ -76,7 +76,7 @@ class RetentionSweeper:
         """Keep a kind for so many days, which were not known when the service was built."""
         self._kinds[kind] = self._kinds[kind]._replace(days=days)
 
-    async def check(self) -> None:
+    async def check_lateness(self) -> None:
         """For readiness, as a check that may fail: raises RetentionBehind while a kind is days behind its retention."""
         late = {name: overdue // DAY for name, overdue in self._overdue.items() if overdue > LATE_AFTER}
         if late:

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from schemas.service_api import ExportPage, ExportPosition, ExportRequest
+from schemas.subject_export import ExportPage, ExportPosition, ExportRequest
 from schemas.times import format_instant
 from services.kit.db.database import Database
 

@@ -166,12 +166,12 @@ def build(
     )
     service = SuppressionService(app, health, components, idempotency)
     service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))
-    _add_jobs(service, components)
-    _add_retention(service, components, settings.retention)
+    _add_jobs(service, components, settings.retention)
     return service
 
 
-def _add_jobs(service: SuppressionService, components: SuppressionComponents) -> None:
+def _add_jobs(service: SuppressionService, components: SuppressionComponents, retention: RetentionSettings) -> None:
+    _add_retention(service, components, retention)
     gauges = DatabaseMetrics(components.registry, "suppression", components.database, [components.topic])
     service.add_checks(gauges.update_gauges, components.gauges.refresh_kinds)
     service.before_jobs(components.changes.check_triggers)
@@ -193,8 +193,8 @@ def _add_retention(service: SuppressionService, components: SuppressionComponent
         await marks.refresh()
         await sweeper.delete_expired()
 
-    service.before_jobs(marks.check)
-    service.health.add_check("retention", sweeper.check, required=False)
+    service.before_jobs(marks.check_days)
+    service.health.add_check("retention", sweeper.check_lateness, required=False)
     service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweep))
 
 

@@ -114,15 +114,15 @@ async def test_a_kind_that_fails_shows_and_keeps_no_other_waiting(database: Data
     broken = aged_kind("broken", 30, MARKS)._replace(steps=(fails,))
     registry = Registry()
     job = sweeper(database, (broken, aged_kind("forever", None, MARKS)), registry)
-    await job.check()
+    await job.check_lateness()
     await job.delete_expired()
     with pytest.raises(RetentionBehind, match=r"broken \(10 days\)"):
-        await job.check()
+        await job.check_lateness()
     overdue = registry.get_sample_value("tactful_retention_overdue_seconds", {"service": "s", "kind": "broken"})
     assert overdue == 10 * 24 * 3600
     job.keep_for("broken", 60)
     await job.delete_expired()
-    await job.check()
+    await job.check_lateness()
 
 
 async def test_suppressions_in_force_and_open_situations_stay(database_url: str) -> None:

@@ -84,12 +84,12 @@ def export_routes(database: Database, clock: Clock, erased: ErasedCustomers, day
             export = await store.get_export(tx, customer, id)
             assert export is not None
         return JSONResponse(
-            await _describe(database, export, days), 202, {"Location": f"/v1/customers/{customer}/exports/{id}"}
+            await _export_fields(database, export, days), 202, {"Location": f"/v1/customers/{customer}/exports/{id}"}
         )
 
     @routes.get("/{id}", summary="How far an export is", **answers({200: ExportFields}, NotFound))
     async def get_export(customer: CustomerId, id: str, _: Principal = requires("customers:export")) -> ExportFields:
-        return await _describe(database, await _find(database, customer, id), days)
+        return await _export_fields(database, await _find(database, customer, id), days)
 
     @routes.get(
         "/{id}/file",
@@ -126,7 +126,7 @@ async def _find(database: Database, customer: str, id: str) -> SubjectExport:
     return export
 
 
-async def _describe(database: Database, export: SubjectExport, days: int) -> ExportFields:
+async def _export_fields(database: Database, export: SubjectExport, days: int) -> ExportFields:
     async with database.read() as tx:
         counts = await store.count_rows(tx, export.id)
     return {

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.service_api import ExportPage, ExportPosition, ExportRequest
+from schemas.subject_export import ExportPage, ExportPosition, ExportRequest
 from services.kit.db.database import Database
 from services.kit.errors import Permanent, Transient
 from services.kit.observability.logs import log, log_error
@@ -92,14 +92,14 @@ class ExportRunner:
                 if page.items or position.after == ():
                     if number >= MOST_PAGES:
                         raise Permanent(f"more than {MOST_PAGES} pages are known of this customer")
-                    if not await self._keep(export, number, service, page):
+                    if not await self._store_page(export, number, service, page):
                         return False
                     number += 1
                 position = page.next
                 await asyncio.sleep(PAUSE_SECONDS)
         return True
 
-    async def _keep(self, export: SubjectExport, number: int, service: str, page: ExportPage) -> bool:
+    async def _store_page(self, export: SubjectExport, number: int, service: str, page: ExportPage) -> bool:
         async with self._database.write() as tx:
             if not await store.hold_claim(tx, export.id, self._owner):
                 return False

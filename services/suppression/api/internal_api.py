@@ -28,7 +28,6 @@ from schemas.service_api import (
     ChangesResponse,
     CustomerAddressHashes,
     ErasuresRequest,
-    ExportRequest,
     HoldEndsRequest,
     HoldRecordsRequest,
     LiftedHold,
@@ -42,6 +41,7 @@ from schemas.service_api import (
     SuppressionRequest,
     SuppressionResponse,
 )
+from schemas.subject_export import ExportRequest
 from services.erasure.progress import read_progress
 from services.erasure.pseudonyms import Pseudonyms
 from services.kit.bus.fence import WakeSignal, wait_until_applied

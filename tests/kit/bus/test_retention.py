@@ -82,7 +82,7 @@ async def test_marks_of_applied_events_outlive_their_records(
     bus.seconds = seconds
     told: list[int | None] = []
     marks = MarkRetention(bus, "t", days, told.append)
-    await marks.check()
+    await marks.check_days()
     await marks.refresh()
     assert told == [kept]
     await bus.close()
@@ -93,5 +93,5 @@ async def test_a_start_is_refused_where_marks_would_go_before_their_records(tmp_
     bus = TopicWithRetention(tmp_path / "log.db")
     for bus.seconds in (None, 31 * DAY):
         with pytest.raises(SettingsError, match=r"retention.inbox_keys is 30 days, but .* applied again"):
-            await MarkRetention(bus, "t", 30, print).check()
+            await MarkRetention(bus, "t", 30, print).check_days()
     await bus.close()
