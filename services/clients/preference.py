@@ -12,6 +12,7 @@ from schemas.service_api import (
     FIND_CUSTOMERS_PATH,
     PREFERENCE_CHANGES_PATH,
     PREFERENCE_ERASURES_PATH,
+    PREFERENCE_EXPORT_PATH,
     PREFERENCE_FACTS_AT_PATH,
     PREFERENCE_FACTS_PATH,
     PREFERENCE_RECORDED_PATH,
@@ -26,6 +27,7 @@ from schemas.service_api import (
     PreferenceRequest,
     PreferenceResponse,
 )
+from schemas.subject_export import ExportPage, ExportRequest
 from schemas.times import Instant
 from services.clients.changes import ChangedKeys, ask_for_changes, earliest
 from services.clients.dead_letters import DeadLetterClient
@@ -130,6 +132,12 @@ class PreferenceClient:
         """Customers with a name that begins so, or with this address."""
         return await internal_api.call(
             self._http, FIND_CUSTOMERS_PATH, CustomerSearch(text, limit), FoundCustomers, key=self._service_key
+        )
+
+    async def read_export(self, request: ExportRequest) -> ExportPage:
+        """A page of what this service knows of a customer."""
+        return await internal_api.call(
+            self._http, PREFERENCE_EXPORT_PATH, request, ExportPage, key=self._service_key, timeout=HISTORY_TIMEOUT
         )
 
     async def get_erasures(self, pseudonyms: Sequence[str], positions: LogPositions) -> tuple[ErasureProgress, ...]:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, SecretStr, model_validator
 from schemas.address_kinds import REGIONS
 from schemas.documents import FieldError
 from schemas.link_tokens import LinkKeys, derive_link_keys
+from services.clients.retention_settings import RetentionSettings
 from services.kit.runtime.section import Section
 from services.kit.runtime.settings import MIN_KEY_LENGTH, HttpUrl, ServiceSettings, StrongKey
 
@@ -69,6 +70,7 @@ class ConnectedServiceSettings(ServiceSettings):
     region: Region | None = None
     link_key: StrongKey | None = None
     old_link_keys: OldKeys | None = None
+    retention: RetentionSettings = RetentionSettings()
 
     def link_keys(self) -> LinkKeys:
         """The keys of the links in messages. Raises SettingsError without an address key."""

@@ -20,6 +20,7 @@ from schemas.service_api import (
     SITUATIONS_PATH,
     SUPPRESSION_CHANGES_PATH,
     SUPPRESSION_ERASURES_PATH,
+    SUPPRESSION_EXPORT_PATH,
     SUPPRESSION_FACTS_AT_PATH,
     SUPPRESSION_FACTS_PATH,
     SUPPRESSION_RECORDED_PATH,
@@ -47,6 +48,7 @@ from schemas.service_api import (
     SuppressionRequest,
     SuppressionResponse,
 )
+from schemas.subject_export import ExportPage, ExportRequest
 from schemas.suppression_list_api import (
     ASK_REMOVAL_PATH,
     DECIDE_REMOVAL_PATH,
@@ -146,6 +148,12 @@ class SuppressionClient:
             SuppressionHistory,
             key=self._service_key,
             timeout=HISTORY_TIMEOUT,
+        )
+
+    async def read_export(self, request: ExportRequest) -> ExportPage:
+        """A page of what this service knows of a customer."""
+        return await internal_api.call(
+            self._http, SUPPRESSION_EXPORT_PATH, request, ExportPage, key=self._service_key, timeout=HISTORY_TIMEOUT
         )
 
     async def get_erasures(self, pseudonyms: Sequence[str], positions: LogPositions) -> tuple[ErasureProgress, ...]:

@@ -25,6 +25,7 @@ from services.clients.suppression import SuppressionClient
 from services.deployment_settings import DeploymentSettings
 from services.development import dev_settings
 from services.development.local_log_erasure import ERASE_SECONDS, LocalLogErasure
+from services.development.local_log_retention import LocalLogRetention
 from services.development.virtual_time import VirtualTime, clock_routes
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Bus
@@ -46,6 +47,7 @@ from services.kit.runtime.settings import SettingsError
 from services.orchestrator import app as orchestrator_app
 from services.orchestrator.access import api_keys
 from services.preference import app as preference_app
+from services.retention.sweeper import SWEEP_SECONDS
 from services.suppression import app as suppression_app
 
 SERVICE_NAMES = ("orchestrator", "preference", "suppression")
@@ -123,6 +125,8 @@ class AllServices:
             pseudonyms = self.orchestrator.components.erased.pseudonyms
             log_erasure = LocalLogErasure(bus, databases, pseudonyms)
             self.orchestrator.add_job("log erasure", partial(repeat_every, ERASE_SECONDS, log_erasure.delete_records))
+            log_retention = LocalLogRetention(bus, databases, settings.retention.embedded_log)
+            self.orchestrator.add_job("log retention", partial(repeat_every, SWEEP_SECONDS, log_retention.delete_old))
         self.virtual_time = self._create_virtual_time()
         self.app = self._transport.gateway = Gateway({name: getattr(self, name).app for name in SERVICE_NAMES})
         if self.virtual_time is not None:

@@ -62,6 +62,7 @@ from services.orchestrator.insight.simulations import api as simulations_api
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.subject_export import api as export_api
 
 
 def orchestrator_routes(
@@ -121,7 +122,7 @@ def orchestrator_routes(
         *_internal_routes(database, ring, audit, snapshot, facts_reader, settings, clock),
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
-        erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
+        *_privacy_routes(database, clock, erased, other_services, settings),
         holds_api.hold_plan_routes(HoldPlanner(database, evaluator, clock)),
         holds_api.scope_name_routes(database, snapshot),
         runbooks.runbook_routes(),
@@ -141,6 +142,19 @@ def _receipt_routes(
     told = receipts_api.receipt_routes(settings, adapter_settings, intake, metrics, clock)
     links = tracked_link_routes.link_routes(settings.tracked_links, visits, clock)
     return [told, links, replies_api.reply_routes(database, intake.reply_decisions)]
+
+
+def _privacy_routes(
+    database: Database,
+    clock: Clock,
+    erased: ErasedCustomers,
+    other_services: Mapping[str, ErasuresApi],
+    settings: OrchestratorSettings,
+) -> list[APIRouter]:
+    return [
+        erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
+        export_api.export_routes(database, clock, erased, settings.retention.exports),
+    ]
 
 
 def _why_routes(

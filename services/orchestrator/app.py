@@ -54,10 +54,12 @@ from services.orchestrator.holds.release import HoldReleaser
 from services.orchestrator.http_app import build_console_context, build_http_app
 from services.orchestrator.insight.audit.auditor import Auditor
 from services.orchestrator.insight.simulations.runner import SimulationRunner
-from services.orchestrator.retention.history_expiry import HistoryExpiry, RetentionMetrics, check_retention
+from services.orchestrator.retention.retention_rules import list_kept_kinds
 from services.orchestrator.seen_names.sampler import NameSampler
 from services.orchestrator.seen_names.store import SAVE_SECONDS, NameSaver
 from services.orchestrator.settings import OrchestratorSettings
+from services.retention.log_retention import check_retention
+from services.retention.sweeper import SWEEP_SECONDS, RetentionMetrics, RetentionSweeper
 
 Role = Literal["api", "decide", "dispatch", "schedule", "all"]
 ROLES: tuple[Role, ...] = ("api", "decide", "dispatch", "schedule", "all")
@@ -227,6 +229,7 @@ def _add_schedule_role(service: OrchestratorService, components: Components, bus
         service.add_job("messages topic", publisher.run_until_stopped)
         service.add_job("messages topic gauge", lambda stop: run_periodic_checks(stop, publisher.update_gauge))
     service.add_job("left over", partial(repeat_every, EXPIRY_SECONDS, lambda: delete_left_over(database, clock.now())))
+    service.add_job("exports", components.exports.run_until_stopped)
     service.add_job("simulations", SimulationRunner(database, components.recorder, clock).run_until_stopped)
     if free_running:
         auditor = Auditor(database, components.recorder, clock, components.audit_metrics)
@@ -258,12 +261,16 @@ def _build_publisher(components: Components, bus: Bus, topic: str) -> TopicPubli
 def _add_retention(service: OrchestratorService, components: Components, bus: Bus) -> None:
     for adapter, expiry_of in list_retentions(components.settings, components.database, components.clock).items():
         service.add_job(f"retention {adapter}", partial(repeat_every, EXPIRY_SECONDS, expiry_of))
-    days = components.settings.retention.decisions
-    metrics = RetentionMetrics(components.registry)
-    if days is not None:
-        service.before_jobs(partial(check_retention, bus, components.settings.kafka.events_topic, days))
-        expiry = HistoryExpiry(components.database, components.clock, days, metrics)
-        service.add_job("retention", partial(repeat_every, EXPIRY_SECONDS, expiry.delete_expired))
+    settings = components.settings.retention
+    kinds = list_kept_kinds(settings)
+    if settings.decisions is not None:
+        effect = "one that is read again after its decisions have been deleted would be decided again"
+        topic = components.settings.kafka.events_topic
+        service.before_jobs(partial(check_retention, bus, topic, settings.decisions, "decisions", effect))
+    metrics = RetentionMetrics(components.registry, "orchestrator", kinds)
+    sweeper = RetentionSweeper(components.database, components.clock, kinds, metrics)
+    service.health.add_check("retention", sweeper.check_lateness, required=False)
+    service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweeper.delete_expired))
 
 
 def _add_dispatch_role(service: OrchestratorService, components: Components, is_sole_dispatcher: bool) -> None:

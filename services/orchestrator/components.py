@@ -48,6 +48,9 @@ from services.orchestrator.insight.shadow.recorder import ShadowRecorder
 from services.orchestrator.insight.shadow.shadow_series import ShadowMetrics
 from services.orchestrator.link_settings import OWN_LINKS
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.subject_export.export_runner import ExportRunner
+from services.orchestrator.subject_export.export_sections import SECTIONS
+from services.subject_export.sections import SectionReader
 
 
 class Components:
@@ -154,6 +157,20 @@ class Components:
     def audit_recorder(self) -> AuditRecorder:
         """Writes the audit log of all three services."""
         return AuditRecorder(self.database, self.clock)
+
+    @cached_property
+    def exports(self) -> ExportRunner:
+        """The job that exports what is known of a customer."""
+        services = {
+            "preference": self.preference.read_export,
+            "suppression": self.suppression.read_export,
+            "orchestrator": SectionReader(self.database, SECTIONS).read_page,
+        }
+        return ExportRunner(self.database, self.clock, services, self._find_address_hashes)
+
+    async def _find_address_hashes(self, customer: str) -> tuple[str, ...]:
+        preference = (await self.preference.get_facts([customer], {}))[customer]
+        return tuple({self.hash_address(each.channel, each.canonical_form) for each in preference.addresses})
 
     @cached_property
     def senders(self) -> SenderReader:

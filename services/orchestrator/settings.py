@@ -94,16 +94,6 @@ class AuditSettings(Section):
     heads_file: Path | None = None
 
 
-class RetentionSettings(Section):
-    """For how many days things are kept.
-
-    `decisions`: decisions with their events, messages and attempts; without it for ever. At least as long as the topic
-    of events keeps its records, which is checked at start. The history of contacts stays.
-    """
-
-    decisions: Annotated[int, Field(ge=30, le=36_500)] | None = None
-
-
 @cache
 def section_of(extension: AdapterDeclaration | ChannelDeclaration) -> type[BaseModel]:
     """The section of an extension: what it declares and, of an adapter that reaches people, its trial mode."""
@@ -157,7 +147,6 @@ class OrchestratorSettings(ExtensionSections):
     """
 
     dispatch: DispatchSettings = DispatchSettings()
-    retention: RetentionSettings = RetentionSettings()
     audit: AuditSettings = AuditSettings()
     mail: MailSettings = MailSettings()
     bounces: BounceSettings = BounceSettings()

@@ -19,6 +19,7 @@ from schemas.service_api import (
     FIND_CUSTOMERS_PATH,
     PREFERENCE_CHANGES_PATH,
     PREFERENCE_ERASURES_PATH,
+    PREFERENCE_EXPORT_PATH,
     PREFERENCE_FACTS_AT_PATH,
     PREFERENCE_FACTS_PATH,
     PREFERENCE_RECORDED_PATH,
@@ -31,6 +32,7 @@ from schemas.service_api import (
     PreferenceHistoryRequest,
     PreferenceRequest,
 )
+from schemas.subject_export import ExportRequest
 from services.erasure.progress import read_progress
 from services.kit.bus.fence import WakeSignal, wait_until_applied
 from services.kit.db.database import Database
@@ -49,9 +51,11 @@ from services.preference.customer_lookup import address_values, name_to_find
 from services.preference.customer_lookup_build import SETTLED_NAME, settled_form
 from services.preference.document_form import to_opt_out
 from services.preference.editor import EditResult, ExpectedVersions, PreferenceEditor
+from services.preference.export_sections import list_sections
 from services.preference.facts_endpoint import FENCE_WAIT, PreferenceFacts, partition_positions
 from services.preference.preference_errors import EDIT_ERRORS
 from services.preference.preference_state import PreferenceState, empty_state, state_document, to_facts
+from services.subject_export.sections import SectionReader
 
 
 class PreferencesAnswer(TypedDict):
@@ -189,6 +193,12 @@ def internal_routes(
 
     _add_facts_routes(router, facts)
     _add_recorded_routes(router, database, region)
+
+    sections = SectionReader(database, list_sections(region))
+
+    @router.post(PREFERENCE_EXPORT_PATH, summary="What is known of a customer, page by page")
+    async def read_export(request: Request) -> Response:
+        return internal_api.respond(await sections.read_page(await internal_api.read_request(request, ExportRequest)))
 
     @router.post(PREFERENCE_ERASURES_PATH, summary="How far erasures are, and the hashes of the addresses")
     async def list_erasures(request: Request) -> Response:

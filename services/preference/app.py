@@ -56,8 +56,11 @@ from services.preference.facts_endpoint import PreferenceFacts
 from services.preference.metrics import PreferenceMetrics
 from services.preference.opt_out_topic import render_opt_outs
 from services.preference.opt_out_topic_fill import OptOutTopicFill
+from services.preference.retention_rules import INBOX_KEYS, list_kept_kinds
 from services.preference.settings import PreferenceSettings
 from services.preference.tables import WATCHED_TABLES
+from services.retention.log_retention import MarkRetention
+from services.retention.sweeper import SWEEP_SECONDS, RetentionMetrics, RetentionSweeper
 
 
 class OrchestratorApi(AttemptsApi, ContactCounter, AuditTrail, Protocol):
@@ -133,6 +136,7 @@ def build(
     service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("consent requests", requests.run_until_stopped)
     _add_clean_up(service, database, letters, clock)
+    _add_retention(service, settings, database, bus, clock, registry)
     return service
 
 
@@ -184,6 +188,30 @@ def _page_routes(
         unsubscribe_routes(context),
         links_routes(context, settings.web.public_url),
     ]
+
+
+def _add_retention(
+    service: Service,
+    settings: PreferenceSettings,
+    database: Database,
+    bus: Bus,
+    clock: Clock,
+    registry: Registry,
+) -> None:
+    kinds = list_kept_kinds(settings.retention)
+    sweeper = RetentionSweeper(database, clock, kinds, RetentionMetrics(registry, "preference", kinds))
+
+    marks = MarkRetention(
+        bus, settings.kafka.events_topic, settings.retention.inbox_keys, partial(sweeper.keep_for, INBOX_KEYS)
+    )
+
+    async def sweep() -> None:
+        await marks.refresh()
+        await sweeper.delete_expired()
+
+    service.before_jobs(marks.check_days)
+    service.health.add_check("retention", sweeper.check_lateness, required=False)
+    service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweep))
 
 
 def _add_opt_out_topic(

@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from schemas.addresses import address_key_fingerprint
 from schemas.topics import DEAD_LETTERS, EVENTS
 from services.clients.opt_out_barrier import MAX_BARRIER_WAIT, AttemptsApi, OptOutBarrier
+from services.clients.retention_settings import RetentionSettings
 from services.condition import compile_condition
 from services.erasure.erased_customers import ErasedCustomers
 from services.erasure.eraser import Eraser
@@ -33,6 +34,8 @@ from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import repeat_every
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
+from services.retention.log_retention import MarkRetention
+from services.retention.sweeper import SWEEP_SECONDS, RetentionMetrics, RetentionSweeper
 from services.suppression.api import (
     alertmanager_webhook,
     entry_routes,
@@ -53,6 +56,7 @@ from services.suppression.imports.sealed_parts import PartSeal
 from services.suppression.imports.upload import MAX_IMPORT_BYTES, ImportUpload
 from services.suppression.metrics import SuppressionMetrics
 from services.suppression.removals.removal_requests import RemovalChecksApi, RemovalRequests
+from services.suppression.retention_rules import INBOX_KEYS, list_kept_kinds
 from services.suppression.settings import SuppressionSettings
 from services.suppression.situation_intervals import EventCondition
 from services.suppression.situation_kinds_cache import SituationKindsCache
@@ -192,12 +196,13 @@ def _build_service(
     )
     service = SuppressionService(app, health, components, idempotency, enforcer)
     service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))
-    _add_jobs(service, components)
+    _add_jobs(service, components, settings.retention)
     _add_import_jobs(service)
     return service
 
 
-def _add_jobs(service: SuppressionService, components: SuppressionComponents) -> None:
+def _add_jobs(service: SuppressionService, components: SuppressionComponents, retention: RetentionSettings) -> None:
+    _add_retention(service, components, retention)
     gauges = DatabaseMetrics(components.registry, "suppression", components.database, [components.topic])
     service.add_checks(gauges.update_gauges, components.gauges.refresh_kinds)
     service.before_jobs(components.changes.check_triggers)
@@ -227,6 +232,22 @@ def _add_import_jobs(service: SuppressionService) -> None:
     runner = create_import_runner(service.components, service.enforcer)
     service.add_job("imports", runner.run_until_stopped)
     service.add_job("old imports", partial(repeat_every, HOUSEKEEPING_SECONDS, runner.tidy_up))
+
+
+def _add_retention(service: SuppressionService, components: SuppressionComponents, settings: RetentionSettings) -> None:
+    kinds = list_kept_kinds(settings)
+    metrics = RetentionMetrics(components.registry, "suppression", kinds)
+    sweeper = RetentionSweeper(components.database, components.clock, kinds, metrics)
+
+    marks = MarkRetention(components.bus, components.topic, settings.inbox_keys, partial(sweeper.keep_for, INBOX_KEYS))
+
+    async def sweep() -> None:
+        await marks.refresh()
+        await sweeper.delete_expired()
+
+    service.before_jobs(marks.check_days)
+    service.health.add_check("retention", sweeper.check_lateness, required=False)
+    service.add_job("retention", partial(repeat_every, SWEEP_SECONDS, sweep))
 
 
 async def _check_address_key(database: Database, fingerprint: str) -> None:

@@ -30,6 +30,7 @@ ALLOWED = {
     "schemas/event_schema.py": {"null": "a type of JSON Schema"},
     "schemas/documents.py": {"null": "a value of YAML"},
     "schemas/words.py": {"null": "a value of JSON"},
+    "services/orchestrator/retention/retention_rules.py": {"sandbox": "the name of a setting"},
     "services/orchestrator/campaigns/api.py": {"email": "an example of the API"},
     "services/preference/api.py": dict.fromkeys(("email", "sms"), "examples of the API"),
     "services/suppression/api/entry_routes.py": {"email": "an example of the API"},

@@ -33,6 +33,8 @@ SAME_WORD = {
     "services/orchestrator/decisions/store.py": {"contact_history"},  # a table
     "services/orchestrator/decisions/tables.py": {"contact_history"},  # a table
     "services/orchestrator/erasure/erasure_steps.py": {"contact_history"},  # a table
+    "services/orchestrator/retention/retention_rules.py": {"contact_history"},  # a table
+    "services/orchestrator/subject_export/export_sections.py": {"contact_history"},  # a table
     "services/preference/document_form.py": {"quiet_hours"},  # a field of the customer's document
     "services/preference/centre/data_page.py": {"quiet_hours"},  # a field of the customer's document
     "services/preference/centre/wishes.py": {"quiet_hours"},  # a field of the customer's document

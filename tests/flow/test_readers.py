@@ -139,6 +139,7 @@ def _fill(template: str, planted: Planted, customer: str) -> str:
         customer = "gone"
     kinds = (
         ("/document", "paper"),
+        ("exports", "export"),
         ("jobs", "job"),
         ("dead-letters", "letter"),
         ("decisions", "decision"),

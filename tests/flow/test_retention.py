@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.times import DAY
-from services.orchestrator.settings import RetentionSettings
+from services.clients.retention_settings import RetentionSettings
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
 

@@ -223,6 +223,11 @@ async def _name_objects(product: Live, planted: Planted) -> None:
     planted.names["message"] = messages[0]["message_id"]
     planted.names["decision"] = str(decisions[-1]["decision_id"])
     planted.names["entry"] = (await product.ask("GET", "/v1/suppressions"))["items"][0]["id"]
+    asked = await product.ask("POST", "/v1/customers/c-1/exports")
+    planted.names["export"] = asked["id"]
+    async with asyncio.timeout(60):
+        while (await product.ask("GET", f"/v1/customers/c-1/exports/{asked['id']}"))["state"] != "done":
+            await asyncio.sleep(0.1)
     planted.names["key"] = (await product.ask("POST", "/v1/keys", {"name": "spare", "role": "viewer"}))["id"]
     text = {"text": "Yes, send me news.", "locale": "en"}
     planted.names["wording"] = (await product.ask("PUT", "/v1/consents/wordings", text))["key"]

@@ -145,6 +145,23 @@ class LocalLogStore:
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return len(passed) == len(rows)
 
+    def delete_records_before(self, before: int, read: Mapping[Partition, int], limit: int) -> int:
+        """Deletes at most `limit` records of each partition that were appended before an instant; how many. Offsets of
+        the others stay as they are.
+
+        `read`: as for `delete_records_of_keys`. The last record of a partition stays, which keeps its place.
+        """
+        count = 0
+        for topic, partition, end in self._db.execute("SELECT topic, partition, next FROM log_end").fetchall():
+            is_consumed = any(each.topic == topic for each in read)
+            stop = min(end - 1, read.get(Partition(topic, partition), 0)) if is_consumed else end
+            count += self._db.execute(
+                "DELETE FROM log_record WHERE topic = ? AND partition = ? AND place IN (SELECT place FROM log_record "
+                "WHERE topic = ? AND partition = ? AND place < ? AND timestamp < ? ORDER BY place LIMIT ?)",
+                (topic, partition, topic, partition, stop, before, limit),
+            ).rowcount
+        return count
+
     def close(self) -> None:
         """Closes the file."""
         self._db.close()

@@ -60,6 +60,8 @@ class OrchestratorErasure:
             _strip_violations,
             _delete_simulations,
             _strip_redrives,
+            deletes("subject_export"),  # before the parts: a job at work notices, and writes none any more
+            deletes("subject_export_part"),
             delete_stored_answers,
         )
 

@@ -1,1 +1,1 @@
-"""How long decisions, their events and their messages are kept."""
+"""How long decisions, contents, samples and finished jobs are kept."""

@@ -13,12 +13,11 @@ import msgspec
 from schemas.times import Instant
 from schemas.vocabulary import MessageState
 from services.kit.db.database import Tx
+from services.retention.kept_kinds import ROWS_AT_ONCE, ExpiryProgress
 
-Step = tuple[int | None, Counter[str]]
-ROWS_AT_ONCE = 1_000
 HANDOVERS_AT_ONCE = 20
 
-_WAITING: Final = ", ".join(
+WAITING: Final = ", ".join(
     repr(state.value) for state in (MessageState.PLANNED, MessageState.PARKED, MessageState.PENDING, MessageState.RETRY)
 )
 
@@ -27,13 +26,13 @@ def _is_needed(customer: str, source: str, event_id: str) -> str:
     """Whether a message of the event waits, is being handed over, or has changed at or after `:before`."""
     return (
         f"EXISTS (SELECT 1 FROM message m WHERE m.customer = {customer} AND m.event_source = {source} "
-        f"AND m.event_id = {event_id} AND (m.updated >= :before OR m.state IN ({_WAITING}) "
+        f"AND m.event_id = {event_id} AND (m.updated >= :before OR m.state IN ({WAITING}) "
         f"OR (m.state = '{MessageState.HANDING_OVER.value}' AND EXISTS "
         "(SELECT 1 FROM handover h WHERE h.handover_id = m.handover_id AND h.closed_at IS NULL))))"
     )
 
 
-async def delete_decisions(tx: Tx, before: Instant, after: int) -> Step:
+async def delete_decisions(tx: Tx, before: Instant, after: int) -> ExpiryProgress:
     """Delete decisions with their events, and the messages and attempts of these events."""
     # Decisions are numbered nearly in order of time: the first one that is young enough ends the search.
     young = await tx.row(
@@ -65,13 +64,37 @@ async def delete_decisions(tx: Tx, before: Instant, after: int) -> Step:
     return found[-1][0], +counts
 
 
+async def oldest_decision(tx: Tx, before: Instant) -> Instant | None:
+    """The time of the oldest decision from before an instant that no message needs any more."""
+    needed = _is_needed("decision.customer", "decision.event_source", "decision.event_id")
+    row = await tx.row(
+        f"SELECT time FROM decision WHERE time < :before AND NOT {needed} ORDER BY time, message_id LIMIT 1",
+        before=before,
+    )
+    return None if row is None else row.time
+
+
+async def delete_redrive_items(tx: Tx, before: Instant, after: int) -> ExpiryProgress:
+    """Delete what became of the letters of redrives that have finished; the redrives themselves go after that."""
+    found = await tx.tuples(
+        "SELECT job, seq FROM redrive_item WHERE job IN (SELECT id FROM redrive_job WHERE finished < :before) "
+        "ORDER BY job, seq LIMIT :most",
+        before=before,
+        most=ROWS_AT_ONCE,
+    )
+    await tx.execute_many(
+        "DELETE FROM redrive_item WHERE job = :job AND seq = :seq", [{"job": job, "seq": seq} for job, seq in found]
+    )
+    return (after + 1 if len(found) == ROWS_AT_ONCE else None), +Counter(redrive_item=len(found))
+
+
 async def _delete_of_messages(tx: Tx, table: str, messages: Sequence[str]) -> int:
     return await tx.execute(
         f"DELETE FROM {table} WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(messages)
     )
 
 
-async def delete_inbox_rows(tx: Tx, before: Instant, after: Instant) -> Step:
+async def delete_inbox_rows(tx: Tx, before: Instant, after: Instant) -> ExpiryProgress:
     """Delete events about which nothing was decided, and those that earlier versions have stored there. `after`: an
     instant; those received at or before it have been looked at.
     """
@@ -94,7 +117,7 @@ async def delete_inbox_rows(tx: Tx, before: Instant, after: Instant) -> Step:
     return last.received, +Counter(inbox=count)
 
 
-async def delete_stray_replies(tx: Tx, before: Instant, after: int) -> Step:
+async def delete_stray_replies(tx: Tx, before: Instant, after: int) -> ExpiryProgress:
     """Delete replies that belong to no message. What they asked for has been done."""
     count = await tx.execute(
         "DELETE FROM receipt WHERE message_id = '' AND received < :before AND suppresses IS NULL", before=before
@@ -102,7 +125,7 @@ async def delete_stray_replies(tx: Tx, before: Instant, after: int) -> Step:
     return None, +Counter(receipt=count)
 
 
-async def delete_decided_replies(tx: Tx, before: Instant, after: int) -> Step:
+async def delete_decided_replies(tx: Tx, before: Instant, after: int) -> ExpiryProgress:
     """Delete replies about which was decided so long ago; one that nobody has decided about stays."""
     found = await tx.tuples(
         "SELECT seq FROM undecided_reply WHERE seq > :after AND state <> 'undecided' AND owes IS NULL "
@@ -120,7 +143,7 @@ async def delete_decided_replies(tx: Tx, before: Instant, after: int) -> Step:
     return found[-1][0], +Counter(undecided_reply=count)
 
 
-async def delete_handovers(tx: Tx, before: Instant, after: int) -> Step:
+async def delete_handovers(tx: Tx, before: Instant, after: int) -> ExpiryProgress:
     """Delete closed handovers whose messages are all gone. One without a list of its messages was made by an upgrade:
     messages may name it for as long as they are kept, so it stays.
     """
@@ -144,3 +167,13 @@ async def delete_handovers(tx: Tx, before: Instant, after: int) -> Step:
         f"DELETE FROM handover WHERE {tx.in_list('handover_id', 'ids', 'bigint')}", ids=tx.list_parameter(gone)
     )
     return found[-1][0], +Counter(handover=count)
+
+
+DECISION_STEPS: Final = (
+    delete_decisions,
+    delete_inbox_rows,
+    delete_stray_replies,
+    delete_decided_replies,
+    delete_handovers,
+)
+"""What goes with the decisions, in this order."""

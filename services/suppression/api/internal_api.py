@@ -18,6 +18,7 @@ from schemas.service_api import (
     SITUATIONS_PATH,
     SUPPRESSION_CHANGES_PATH,
     SUPPRESSION_ERASURES_PATH,
+    SUPPRESSION_EXPORT_PATH,
     SUPPRESSION_FACTS_AT_PATH,
     SUPPRESSION_FACTS_PATH,
     SUPPRESSION_RECORDED_PATH,
@@ -40,6 +41,7 @@ from schemas.service_api import (
     SuppressionRequest,
     SuppressionResponse,
 )
+from schemas.subject_export import ExportRequest
 from services.erasure.progress import read_progress
 from services.erasure.pseudonyms import Pseudonyms
 from services.kit.bus.fence import WakeSignal, wait_until_applied
@@ -52,11 +54,13 @@ from services.kit.http import internal_api
 from services.kit.http.auth import service_only
 from services.kit.observability.logs import log
 from services.kit.runtime.clock import Clock
+from services.subject_export.sections import SectionReader
 from services.suppression import suppression_state
 from services.suppression.as_of import rebuild_facts
 from services.suppression.as_of import rebuild_known_suppressions as states_between
 from services.suppression.entry_registration import new_entry_id
 from services.suppression.erasure_steps import block_addresses
+from services.suppression.export_sections import SECTIONS
 from services.suppression.situation_intervals import CompileCondition, compile_kinds
 from services.suppression.store import entry_store, history_store, hold_store, situation_store, state_store
 from services.suppression.suppression_errors import AddressKeyMismatch
@@ -255,6 +259,12 @@ def _add_fact_routes(routes: APIRouter, facts: FactsEndpoint) -> None:
 
 def _add_erasure_routes(routes: APIRouter, facts: FactsEndpoint, database: Database, clock: Clock) -> None:
     """How far erasures are, and the addresses that stay blocked after them."""
+
+    sections = SectionReader(database, SECTIONS)
+
+    @routes.post(SUPPRESSION_EXPORT_PATH, summary="What is known of a customer, page by page")
+    async def read_export(request: Request) -> Response:
+        return internal_api.respond(await sections.read_page(await internal_api.read_request(request, ExportRequest)))
 
     @routes.post(SUPPRESSION_ERASURES_PATH)
     async def list_erasures(request: Request) -> Response:

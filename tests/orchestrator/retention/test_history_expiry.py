@@ -12,6 +12,7 @@ from schemas.event import Event
 from schemas.receipt import Receipt
 from schemas.times import DAY
 from schemas.vocabulary import SuppressionReason
+from services.clients.retention_settings import RetentionSettings
 from services.kit.db.database import Database, Tx
 from services.kit.db.migrate import upgrade_schema
 from services.kit.observability.metrics import Registry
@@ -22,7 +23,9 @@ from services.orchestrator.delivery.receipts import store as receipt_store
 from services.orchestrator.delivery.receipts.store import NewReceipt
 from services.orchestrator.delivery.store import close_handover
 from services.orchestrator.retention import store
-from services.orchestrator.retention.history_expiry import HistoryExpiry, RetentionMetrics
+from services.orchestrator.retention.retention_rules import list_kept_kinds
+from services.retention.kept_kinds import ROWS_AT_ONCE
+from services.retention.sweeper import RetentionMetrics, RetentionSweeper
 from tests.support.decision_records import decision, event, keep, keep_message
 from tests.support.handovers import claim
 from tests.support.orchestrator_app import NOON
@@ -47,8 +50,9 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 async def expire(database: Database, registry: Registry | None = None) -> None:
-    metrics = RetentionMetrics(registry or Registry())
-    await HistoryExpiry(database, ManualClock(NOON), DAYS, metrics).delete_expired()
+    kinds = [kind for kind in list_kept_kinds(RetentionSettings(decisions=DAYS)) if kind.name == "decisions"]
+    metrics = RetentionMetrics(registry or Registry(), "orchestrator", kinds)
+    await RetentionSweeper(database, ManualClock(NOON), kinds, metrics).delete_expired()
 
 
 async def left(database: Database) -> dict[str, int]:
@@ -82,8 +86,10 @@ async def test_all_of_an_old_event_goes_and_what_is_young_stays(database: Databa
     assert await left(database) == {"decision": 1, "stored_event": 1}
     async with database.read() as tx:
         assert await decision_store.known_event_keys(tx, [event_key(EVENT), event_key(young)]) == {event_key(young)}
-    deleted = {table: registry.get_sample_value("tactful_expired_rows_total", {"table": table}) for table in TABLES}
-    assert deleted == {"decision": 2, "message": 1, "attempt": 1, "handover": 1, "stored_event": None}
+    labels = {"service": "orchestrator", "kind": "decisions"}
+    assert registry.get_sample_value("tactful_expired_rows_total", labels) == 5
+    assert registry.get_sample_value("tactful_retention_overdue_seconds", labels) == 0
+    assert registry.get_sample_value("tactful_retention_oldest_seconds", labels) == (NOON - OLD - 2) / 1_000_000
 
 
 OTHER = decision(EVENT, "email", time=OLD)
@@ -161,7 +167,7 @@ async def test_events_without_decisions_go_as_well(database: Database) -> None:
 
 
 async def test_a_long_history_goes_in_portions(database: Database) -> None:
-    count = store.ROWS_AT_ONCE + 5
+    count = ROWS_AT_ONCE + 5
     async with database.write() as tx:
         for number in range(count):
             each = event(f"e-{number}")
@@ -176,7 +182,7 @@ async def test_a_long_history_goes_in_portions(database: Database) -> None:
         )
     async with database.write() as tx:
         after, counts = await store.delete_decisions(tx, NOON - DAYS * DAY, 0)
-    assert after is not None and counts == {"decision": store.ROWS_AT_ONCE}
+    assert after is not None and counts == {"decision": ROWS_AT_ONCE}
     await expire(database)
     assert await left(database) == {}
 

@@ -1,0 +1,1 @@
+"""Exports of all that is known of a customer, in all services, as jobs."""

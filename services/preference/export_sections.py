@@ -1,0 +1,44 @@
+"""What the preference service tells about a customer, and which tables have nothing to tell."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from services.preference.document_form import preference_document
+from services.preference.preference_state import to_facts, unpack
+from services.subject_export.sections import ExportSection
+
+_LETTERS: Final = "customer = :customer OR key = :key"
+
+UNTOLD: Final[Mapping[str, str]] = {
+    "customer_lookup": "keys made of names and addresses that `preference_state` tells",
+    "topic_catalogue": "nothing about customers",
+    "settled": "nothing about customers",
+    "outgoing": "copies of opt-outs on their way to a topic, for seconds; `preference_state` tells them",
+    "out_topic": "nothing about customers",
+    "idempotency": "answers kept for 24 hours for repeated requests, of what the other sections tell",
+    "partition_lease": "nothing about customers",
+    "record_in_hand": "nothing about customers",
+    "schema_version": "nothing about customers",
+    "recent_change": "ids for two minutes, without contents",
+    "change_horizon": "nothing about customers",
+    "erasure": "an erased customer has no export",
+}
+
+
+def list_sections(region: str | None) -> tuple[ExportSection, ...]:
+    """The sections. `region`: the organisation's country."""
+
+    def describe_state(row: dict[str, Any]) -> dict[str, Any]:
+        return preference_document(to_facts(unpack(bytes(row["state"]), region))) | {"version": row["version"]}
+
+    return (
+        ExportSection(
+            "preference_state",
+            "What is known of you now: traits, addresses, consents, opt-outs",
+            ("version",),
+            describe=describe_state,
+        ),
+        ExportSection("preference_change", "Every change of that, when it came and from whom", ("seq",)),
+        ExportSection("preference_inbox", "Events about your preferences that were applied", ("source", "event_id")),
+        ExportSection("dead_letter", "Records about your preferences that could not be read", ("id",), _LETTERS),
+    )
