@@ -105,7 +105,7 @@ class KeyNames(msgspec.Struct, frozen=True):
     second: str
 
 
-class ConsentQuestion(msgspec.Struct, frozen=True):
+class NewConsentQuestion(msgspec.Struct, frozen=True):
     """Asks whether a customer has consented to marketing later than `since`.
 
     `hashes`: of the address that the consent is for; empty where it is for the customer. `channel` and `topic`: None

@@ -31,7 +31,7 @@ from schemas.service_api import (
 from schemas.suppression_list_api import (
     CONSENT_PATH,
     TWO_PEOPLE_PATH,
-    ConsentQuestion,
+    NewConsentQuestion,
     KeyNames,
     YesOrNo,
 )
@@ -103,6 +103,6 @@ class OrchestratorClient:
         )
         return answer.yes
 
-    async def has_consented(self, question: ConsentQuestion) -> bool:
+    async def has_consented(self, question: NewConsentQuestion) -> bool:
         """Whether the customer has given such a consent."""
         return (await internal_api.call(self._http, CONSENT_PATH, question, YesOrNo, key=self._service_key)).yes

@@ -103,8 +103,7 @@ def orchestrator_routes(
         shadow_api.shadow_routes(database),
         simulations_api.simulation_routes(database, clock, check_content),
         audit_api.violation_routes(database),
-        access_api.key_routes(database, clock),
-        audit_log_api.audit_log_routes(database),
+        *_access_routes(database, clock),
         events_api.event_routes(event_log, clock),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database, adapters),
@@ -123,10 +122,20 @@ def orchestrator_routes(
         dead_letters_api.dead_letter_api(database, letters, clock),
         dead_letter_routes("orchestrator", letters.source("orchestrator")),
         *_privacy_routes(database, clock, erased, other_services, settings),
-        holds_api.hold_plan_routes(HoldPlanner(database, evaluator, clock)),
-        holds_api.scope_name_routes(database, snapshot),
+        *_hold_routes(database, clock, evaluator, snapshot),
         runbooks.runbook_routes(),
     ]
+
+
+def _access_routes(database: Database, clock: Clock) -> list[APIRouter]:
+    return [access_api.key_routes(database, clock), audit_log_api.audit_log_routes(database)]
+
+
+def _hold_routes(
+    database: Database, clock: Clock, evaluator: Evaluator, snapshot: CatalogueSnapshot
+) -> list[APIRouter]:
+    planner = HoldPlanner(database, evaluator, clock)
+    return [holds_api.hold_plan_routes(planner), holds_api.scope_name_routes(database, snapshot)]
 
 
 def _receipt_routes(

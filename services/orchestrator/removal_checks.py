@@ -9,7 +9,7 @@ from schemas.four_eyes import Actor, relate
 from schemas.suppression_list_api import (
     CONSENT_PATH,
     TWO_PEOPLE_PATH,
-    ConsentQuestion,
+    NewConsentQuestion,
     KeyNames,
     YesOrNo,
 )
@@ -40,7 +40,7 @@ def removal_check_routes(
 
     @routes.post(CONSENT_PATH)
     async def has_consented(request: Request) -> Response:
-        question = await internal_api.read_request(request, ConsentQuestion)
+        question = await internal_api.read_request(request, NewConsentQuestion)
         facts = await load_facts(database, snapshot, facts_reader, question.customer)
         found = has_address(question, facts.preference, hasher) and any(
             answers_question(question, consent, clock.now()) for consent in facts.preference.consent
@@ -50,13 +50,13 @@ def removal_check_routes(
     return routes
 
 
-def has_address(question: ConsentQuestion, preference: Preference, hasher: AddressHasher) -> bool:
+def has_address(question: NewConsentQuestion, preference: Preference, hasher: AddressHasher) -> bool:
     """Whether the customer has the address that is asked about; True where none is."""
     hashes = (hasher.hash_address(each.channel, each.canonical_form) for each in preference.addresses)
     return not question.hashes or any(each in question.hashes for each in hashes)
 
 
-def answers_question(question: ConsentQuestion, consent: Consent, now: Instant) -> bool:
+def answers_question(question: NewConsentQuestion, consent: Consent, now: Instant) -> bool:
     """Whether a consent is one that is asked about: granted later than the question says, and in force."""
     in_force = consent.status == "granted" and (consent.expires is None or now < consent.expires)
     of_topic = question.topic is None or consent.topic in ("*", question.topic)

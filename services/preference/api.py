@@ -230,7 +230,7 @@ def internal_routes(
 
 def _add_facts_routes(router: APIRouter, facts: PreferenceFacts) -> None:
     @router.post(PREFERENCE_FACTS_PATH, summary="Facts of customers, no older than the caller's log positions")
-    async def get_facts(request: Request) -> Response:
+    async def answer_with_facts(request: Request) -> Response:
         payload = await internal_api.read_request(request, PreferenceRequest)
         found, position = await facts.read_packed(payload)
         answer = {"customers": found, "position": position} if payload.with_position else found

@@ -88,8 +88,7 @@ def build(
     """Wires the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
-    region = settings.region
-    address_key = settings.require("address_key")
+    region, address_key = settings.region, settings.require("address_key")
     eraser = Eraser(database, ERASE_STEPS)
     customer_eraser = CustomerEraser(address_key.encode(), region, eraser.wake.notify)
     erased = customer_eraser.erased
@@ -128,8 +127,7 @@ def build(
     _add_carry_overs(service, database, clock, region, erased)
     service.facts = facts
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
-    service.before_jobs(changes.check_triggers)
-    service.add_job("recent changes", partial(repeat_every, FORGET_SECONDS, changes.forget_old))
+    _add_recent_changes(service, changes)
     service.add_consume_loop(
         CONSUMER_GROUP, _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
     )
@@ -149,6 +147,12 @@ def _consent_routers(
         wording_routes(database, signer, clock),
         confirm_routes(database, requests, clock, settings.link_keys()),
     ]
+
+
+def _add_recent_changes(service: Service, changes: RecentChanges) -> None:
+    """What can answer whose facts have changed since some were read."""
+    service.before_jobs(changes.check_triggers)
+    service.add_job("recent changes", partial(repeat_every, FORGET_SECONDS, changes.forget_old))
 
 
 def _add_carry_overs(

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.preference.consents.request_store import read_proof
 from services.preference.document_form import preference_document
 from services.preference.preference_state import to_facts, unpack
-from services.subject_export.sections import ExportSection
+from services.subject_export.sections import ExportSection, named
 
 _LETTERS: Final = "customer = :customer OR key = :key"
 
@@ -13,6 +14,7 @@ UNTOLD: Final[Mapping[str, str]] = {
     "customer_lookup": "keys made of names and addresses that `preference_state` tells",
     "topic_catalogue": "nothing about customers",
     "settled": "nothing about customers",
+    "consent_wording": "texts that consents name, not about customers",
     "outgoing": "copies of opt-outs on their way to a topic, for seconds; `preference_state` tells them",
     "out_topic": "nothing about customers",
     "idempotency": "answers kept for 24 hours for repeated requests, of what the other sections tell",
@@ -23,6 +25,10 @@ UNTOLD: Final[Mapping[str, str]] = {
     "change_horizon": "nothing about customers",
     "erasure": "an erased customer has no export",
 }
+
+
+def _describe_request(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "body"} | named(read_proof(bytes(row["body"])))
 
 
 def list_sections(region: str | None) -> tuple[ExportSection, ...]:
@@ -39,6 +45,12 @@ def list_sections(region: str | None) -> tuple[ExportSection, ...]:
             describe=describe_state,
         ),
         ExportSection("preference_change", "Every change of that, when it came and from whom", ("seq",)),
+        ExportSection(
+            "consent_request",
+            "Consents that you were asked to confirm",
+            ("requested", "id"),
+            describe=_describe_request,
+        ),
         ExportSection("preference_inbox", "Events about your preferences that were applied", ("source", "event_id")),
         ExportSection("dead_letter", "Records about your preferences that could not be read", ("id",), _LETTERS),
     )

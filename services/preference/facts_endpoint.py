@@ -38,7 +38,7 @@ class PreferenceFacts:
         """The facts as they are stored, and their position where it is asked for."""
 
         async def read(tx: Tx) -> tuple[PackedFacts, ChangePosition | None]:
-            facts = await store.get_facts(tx, request.customers, request.versions, self._region)
+            facts = await store.read_facts(tx, request.customers, request.versions, self._region)
             return facts, await self._changes.get_position(tx) if request.with_position else None
 
         return await self._read_once_applied(request.positions, read)

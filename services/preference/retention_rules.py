@@ -17,6 +17,8 @@ _OF_CONSENT: Final = "field IN ('consent', 'opt_outs')"
 ENDLESS: Final[Mapping[str, str]] = {
     "preference_state": "what holds now; goes with the customer",
     "customer_lookup": "derived from the state, and changes with it",
+    "consent_wording": "texts without customers, which consents name for as long as they are proof",
+    "consent_request": "goes 30 days after its time is over by a job of its own",
     "topic_catalogue": "one row: the topics of the active policy",
     "settled": "one row a job of an upgrade",
     "erasure": "pseudonyms of erased customers, which keep anything new of them out",

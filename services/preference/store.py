@@ -81,7 +81,7 @@ async def get_states(tx: Tx, customers: Sequence[str], region: str | None) -> di
     return {row.customer: unpack(row.state, region) for row in rows}
 
 
-async def get_facts(
+async def read_facts(
     tx: Tx, customers: Sequence[str], versions: Sequence[int], region: str | None
 ) -> list[Preference | msgspec.Raw]:
     """The facts of these customers, packed; without those whose version is still the one given for them."""

@@ -17,6 +17,11 @@ _ENDED: Final = "reason <> 'erased'"
 
 ENDLESS: Final[Mapping[str, str]] = {
     "customer_state": "what holds now; goes with the customer",
+    "suppression_import": "goes 30 days after its end, with its results, by a job of its own",
+    "suppression_import_part": "goes when its rows have been applied",
+    "suppression_import_result": "goes with its import",
+    "suppression_import_rehearsal": "goes when its dry run ends",
+    "removal_request": "who removed an entry, by whose word and why: an audit needs it for as long as there is one",
     "situation_kinds": "the situations of each policy version, without customers",
     "settled": "one row a name: the fingerprint of the address key, and such",
     "alert": "goes 90 days after its last notification",

@@ -22,6 +22,7 @@ from services.orchestrator.subject_export import export_sections as orchestrator
 from services.orchestrator.subject_export import store
 from services.orchestrator.subject_export.export_runner import ExportRunner
 from services.preference import export_sections as preference
+from services.preference.consents.request_store import RequestProof
 from services.retention.sweeper import RetentionMetrics, RetentionSweeper
 from services.subject_export.sections import ROWS_AT_ONCE
 from services.suppression import export_sections as suppression
@@ -96,6 +97,10 @@ async def plant(product: Live, who: str, prefix: str) -> dict[str, set[str]]:
             row = marked_row(table, columns, who, f"{prefix}{service}-{table}")
             if table == "dead_letter":
                 row |= {"state": "discarded", "problems": "[]"}
+            elif table == "consent_request":
+                row["body"] = msgspec.msgpack.encode(RequestProof(row["channel"], row["channel"]))
+            elif table == "removal_request":
+                row["entry_id"] = f"{prefix}suppression-suppression_entry"
             async with database.write() as tx:
                 names = ", ".join(f'"{name}"' for name in row)
                 await tx.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join(f':{n}' for n in row)})", **row)

@@ -36,7 +36,7 @@ from schemas.service_api import (
 from schemas.suppression_list_api import (
     CONSENT_PATH,
     TWO_PEOPLE_PATH,
-    ConsentQuestion,
+    NewConsentQuestion,
     KeyNames,
     YesOrNo,
 )
@@ -119,7 +119,7 @@ class Handovers:
     audits: bool = True
     missing: frozenset[str] = frozenset()
     names_asked: list[ScopeNames] = field(default_factory=list)
-    consents: list[ConsentQuestion] = field(default_factory=list)
+    consents: list[NewConsentQuestion] = field(default_factory=list)
     consented: bool = False
 
     def app(self) -> FastAPI:
@@ -177,7 +177,7 @@ class Handovers:
 
         @app.post(CONSENT_PATH)
         async def consents(request: Request) -> Response:
-            self.consents.append(await internal_api.read_request(request, ConsentQuestion))
+            self.consents.append(await internal_api.read_request(request, NewConsentQuestion))
             return internal_api.respond(YesOrNo(self.consented))
 
         return app

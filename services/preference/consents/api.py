@@ -193,7 +193,7 @@ class ConsentReader:
             "requests": [request_document(request, now) for request in requests],
         }
 
-    async def read_export(self, tx: Tx, customer: str) -> dict[str, object]:
+    async def build_export(self, tx: Tx, customer: str) -> dict[str, object]:
         """All records, requests, texts and changes."""
         records = (await self._get_state(tx, customer)).preference.consent
         requests = await request_store.list_requests(tx, customer)
@@ -223,7 +223,7 @@ def consent_routes(
     )
     async def export_consents(customer: CustomerId, principal: Principal = requires(READ)) -> Response:
         async with database.read() as tx:
-            content = await reader.read_export(tx, customer)
+            content = await reader.build_export(tx, customer)
         return Response(signer.sign(content), media_type="application/json")
 
     @router.post(

@@ -50,6 +50,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(RequestProof).decode
 
 
+def read_proof(packed: bytes) -> RequestProof:
+    """What the column `body` holds."""
+    return _decode(packed)
+
+
 def _to_request(row: Row[Any]) -> ConsentRequest:
     fields = (row.id, row.customer, row.channel, row.topic, row.requested, row.expires)
     return ConsentRequest(*fields, _decode(row.body), bool(row.published), row.confirmed)

@@ -233,7 +233,7 @@ def _add_fact_routes(routes: APIRouter, facts: FactsEndpoint) -> None:
     """Facts of now, of a time, as they were recorded, and what has changed."""
 
     @routes.post(SUPPRESSION_FACTS_PATH)
-    async def get_facts(request: Request) -> Response:
+    async def answer_with_facts(request: Request) -> Response:
         return internal_api.respond(
             await facts.answer_facts(await internal_api.read_request(request, SuppressionRequest))
         )

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Row
 
 from schemas.suppression_list_api import (
-    ConsentQuestion,
+    NewConsentQuestion,
 )
 from schemas.vocabulary import SuppressionReason
 from services.kit.db.database import Database, Tx
@@ -40,7 +40,7 @@ class RemovalChecksApi(Protocol):
     async def are_two_people(self, first: str, second: str) -> bool:
         """Whether two keys are of two people, neither of whom has made a key of the other. Raises Transient."""
 
-    async def has_consented(self, question: ConsentQuestion) -> bool:
+    async def has_consented(self, question: NewConsentQuestion) -> bool:
         """Whether the customer has given such a consent. Raises Transient."""
 
 
@@ -132,7 +132,7 @@ class RemovalRequests:
             return
         if consent_of is None or (entry.customer is not None and entry.customer != consent_of):
             raise CustomerRefusalKept(entry.reason)
-        question = ConsentQuestion(consent_of, tuple(hashes), entry.channel, entry.topic, entry.at)
+        question = NewConsentQuestion(consent_of, tuple(hashes), entry.channel, entry.topic, entry.at)
         if not await self._checks.has_consented(question):
             raise CustomerRefusalKept(entry.reason)
 
