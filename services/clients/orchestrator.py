@@ -31,8 +31,8 @@ from schemas.service_api import (
 from schemas.suppression_list_api import (
     CONSENT_PATH,
     TWO_PEOPLE_PATH,
-    NewConsentQuestion,
     KeyNames,
+    NewConsentQuestion,
     YesOrNo,
 )
 from schemas.times import Instant

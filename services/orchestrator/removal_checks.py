@@ -9,8 +9,8 @@ from schemas.four_eyes import Actor, relate
 from schemas.suppression_list_api import (
     CONSENT_PATH,
     TWO_PEOPLE_PATH,
-    NewConsentQuestion,
     KeyNames,
+    NewConsentQuestion,
     YesOrNo,
 )
 from schemas.times import Instant
