@@ -20,6 +20,13 @@ FLOW_ACTIONS: Final = frozenset(
 )
 """What programs do at the pace of the product."""
 
+FORBIDDING_ROUTES: Final = frozenset(
+    {("POST", "/v1/preferences/{customer}/optout"), ("POST", "/v1/suppressions"), ("POST", "/v1/holds")}
+)
+"""What only ever forbids messages. It is done even while the audit log cannot be written: nobody who says no is sent
+away, and an incident is stopped first. The service's own history says who did it, and its log that an entry is missing.
+"""
+
 
 def is_audited(action: str, *, by_program: bool, shows_customers: bool = False) -> bool:
     """Whether a request is recorded. `shows_customers`: its answer shows more than the action says, to this role."""

@@ -1,6 +1,7 @@
 """HTTP client of the orchestrator, for the preference and suppression services."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import httpx
 
@@ -43,6 +44,10 @@ HOLD_PLAN_TIMEOUT = 30.0
 """Seconds that a plan may take: it evaluates thousands of messages."""
 
 
+AUDIT_SECONDS: Final = 2.0
+"""Seconds that a request waits for its entry in the audit log."""
+
+
 class OrchestratorClient:
     """Calls over HTTP, or in process through an ASGI transport.
 
@@ -74,7 +79,9 @@ class OrchestratorClient:
 
     async def append(self, entry: AuditEntry) -> int:
         """Has the orchestrator keep an entry of the audit log; returns its number once it is durable."""
-        answer = await internal_api.call(self._http, RECORD_AUDIT_PATH, entry, AuditNumber, key=self._service_key)
+        answer = await internal_api.call(
+            self._http, RECORD_AUDIT_PATH, entry, AuditNumber, key=self._service_key, timeout=AUDIT_SECONDS
+        )
         return answer.seq
 
     async def hold_plan(self, key: str, rate: int) -> HoldPlan:

@@ -64,7 +64,7 @@ def lookup_columns() -> list[Column[Any]]:
 
 
 def wording_columns() -> list[Column[Any]]:
-    """`consent_wording`: the texts that consents name, each once; added by step 0011."""
+    """`consent_wording`: the texts that consents name, each once; added by step 0010."""
     return [
         Column("key", Text, primary_key=True),
         Column("locale", Text, nullable=False),
@@ -74,7 +74,7 @@ def wording_columns() -> list[Column[Any]]:
 
 
 def consent_request_columns() -> list[Column[Any]]:
-    """`consent_request`: consents that were asked for and wait to be confirmed, or were; added by step 0011."""
+    """`consent_request`: consents that were asked for and wait to be confirmed, or were; added by step 0010."""
     return [
         Column("id", Text, primary_key=True),
         Column("customer", Text, nullable=False),
@@ -89,7 +89,7 @@ def consent_request_columns() -> list[Column[Any]]:
 
 
 def origin_columns() -> list[Column[Any]]:
-    """Columns of `preference_change`: from where a person changed something; added by step 0011."""
+    """Columns of `preference_change`: from where a person changed something; added by step 0010."""
     return [Column("network", Text), Column("agent", Text)]
 
 

@@ -76,8 +76,10 @@ async def test_what_cannot_be_audited_is_refused_and_not_done(at_work: Running) 
     at_work.orchestrator.audits = False
     for answer in (await at_work.http.put(C, json=DOCUMENT), await at_work.http.get(C)):
         assert (answer.status_code, answer.json()["code"]) == (503, "not_audited")
+    assert (await at_work.http.post(f"{C}/optout", json={"channel": "sms"})).status_code == 200, "a no is taken"
     at_work.orchestrator.audits = True
-    assert (await at_work.http.get(C)).json().get("topics", {}) == {}
+    now = (await at_work.http.get(C)).json()
+    assert (now["traits"], now["opt_outs"]) == ({}, [{"channel": "sms"}])
 
 
 async def test_who_may_not_read_preferences_gets_back_what_they_have_sent_alone(at_work: Running) -> None:

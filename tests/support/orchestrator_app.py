@@ -214,7 +214,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     ring = KeyRingChain(EnvKeyRing(ADMIN_KEY), DatabaseKeyRing(database, clock))
 
     registry = Registry()
-    settings = load_settings(OrchestratorSettings)
+    settings = load_settings(OrchestratorSettings, address_key="an-address-key-of-the-tests")
     receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
     receipts = ReceiptIntake(database, suppression, clock, receipt_metrics)
     render = Renderer(snapshot, links).render_message

@@ -1,7 +1,7 @@
 """The audit of requests: what a guard has let pass is recorded before anything is done, and its result afterwards.
 
-It fails closed: what must be recorded and cannot be is refused. What was recorded and never answered ended with its
-process. Customers are recorded as keyed hashes.
+It fails closed: what must be recorded and cannot be is refused, unless it only forbids messages (`FORBIDDING_ROUTES`).
+What was recorded and never answered ended with its process. Customers are recorded as keyed hashes.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from fastapi import Request
 from starlette.types import Scope
 
 from schemas.audit_log import AuditEntry, AuditEvent
-from schemas.audited_actions import is_audited
+from schemas.audited_actions import FORBIDDING_ROUTES, is_audited
 from services.kit.errors import Permanent, Transient
 from services.kit.http.principals import Principal
 from services.kit.observability.logs import log_error
@@ -87,11 +87,19 @@ class RequestAudit:
     async def begin(self, request: Request, principal: Principal, action: str, *, shows_customers: bool) -> None:
         """Records a request that may pass, if it has to be. Raises NotAudited."""
         _pending.set(None)
-        if is_audited(action, by_program=principal.is_program, shows_customers=shows_customers):
-            asked = self._describe_request(request, principal, action, "asked")
-            pending = PendingAudit(self, asked, await self._append(asked))
-            request.scope[SCOPE_KEY] = pending
-            _pending.set(pending)
+        if not is_audited(action, by_program=principal.is_program, shows_customers=shows_customers):
+            return
+        asked = self._describe_request(request, principal, action, "asked")
+        try:
+            number = await self._append(asked)
+        except NotAudited as error:
+            if (asked.method, asked.route) not in FORBIDDING_ROUTES:
+                raise
+            log_error("audit_entry_missing", error, route=asked.route, by=asked.name)
+            return
+        pending = PendingAudit(self, asked, number)
+        request.scope[SCOPE_KEY] = pending
+        _pending.set(pending)
 
     async def refuse(self, request: Request, principal: Principal, action: str) -> None:
         """Records a request that the role forbids. It stays refused, whether that can be recorded or not."""

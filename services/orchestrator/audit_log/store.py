@@ -12,7 +12,7 @@ _HEAD_COLUMNS = "seq, digest, at, public_key, signature"
 async def append_entry(tx: Tx, entry: AuditEntry, now: Instant) -> AuditRecord:
     """Adds an entry after the last one. Whoever adds another waits until this transaction has ended."""
     row = await tx.row(f"SELECT seq, digest FROM audit_chain WHERE id = 1 {tx.for_update}")
-    assert row is not None, "migration 0033 writes this row"
+    assert row is not None, "migration 0032 writes this row"
     record = make_record(row.digest, row.seq + 1, now, entry)
     await tx.execute(
         "INSERT INTO audit_entry (seq, body, digest) VALUES (:seq, :body, :digest)",

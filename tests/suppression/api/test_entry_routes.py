@@ -50,12 +50,16 @@ async def test_a_topic_that_the_policy_does_not_have_is_noted_and_asked_about_on
 
 
 @pytest.mark.wired
-async def test_an_entry_that_cannot_be_audited_is_refused_and_not_made(service: Running) -> None:
+async def test_an_entry_is_made_also_where_it_cannot_be_audited_and_its_lack_is_logged(
+    service: Running, caplog: pytest.LogCaptureFixture
+) -> None:
     service.handovers.audits = False
-    refused = await service.http.post("/v1/suppressions", json=ADA)
+    assert (await service.http.post("/v1/suppressions", json=ADA)).status_code == 200
+    assert "audit_entry_missing" in [each.getMessage() for each in caplog.records]
+    refused = await service.http.get("/v1/suppressions")
     assert (refused.status_code, refused.json()["code"]) == (503, "not_audited")
     service.handovers.audits = True
-    assert (await service.http.get("/v1/suppressions")).json()["items"] == []
+    assert len((await service.http.get("/v1/suppressions")).json()["items"]) == 1
     assert (await service.http.post("/v1/suppressions", json=ADA)).status_code == 200
     assert [each.event for each in service.handovers.audited][-2:] == ["asked", "answered"]
     await service.http.post("/v1/suppressions", json={"customer": "c-1", "reason": "legal", "scope": {}})
