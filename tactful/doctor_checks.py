@@ -245,8 +245,8 @@ _REFUSED_LINK = "This link does not work"
 
 async def check_links(settings: DeploymentSettings) -> DoctorFinding:
     """Whether the links that messages get lead to the orchestrator."""
-    base = settings.links.base_url
-    remedy = "route /l/ and /o/ of TACTFUL_LINKS__BASE_URL to the orchestrator (docs/links.md)"
+    base = settings.tracked_links.base_url
+    remedy = "route /l/ and /o/ of TACTFUL_TRACKED_LINKS__BASE_URL to the orchestrator (docs/links.md)"
     try:
         async with httpx.AsyncClient(timeout=CHECK_TIMEOUT_SECONDS, trust_env=False) as client:
             answer = await client.get(f"{base}/l/doctor")
@@ -254,10 +254,12 @@ async def check_links(settings: DeploymentSettings) -> DoctorFinding:
         return DoctorFinding("links", CheckState.RED, f"{base} does not respond: {_error_summary(error)}", remedy)
     if answer.status_code != HTTPStatus.NOT_FOUND or _REFUSED_LINK not in answer.text:
         return DoctorFinding("links", CheckState.RED, f"{base} does not lead to the orchestrator", remedy)
-    if settings.links.previous_key == settings.links.key:
-        return DoctorFinding("links", CheckState.AMBER, f"{base}: one key twice", "unset TACTFUL_LINKS__PREVIOUS_KEY")
-    classes = ", ".join(sorted(settings.links.tracked_classes)) or "no message"
-    return DoctorFinding("links", CheckState.GREEN, f"{base}: {classes}, for {settings.links.days} days")
+    if settings.tracked_links.previous_key == settings.tracked_links.key:
+        return DoctorFinding(
+            "links", CheckState.AMBER, f"{base}: one key twice", "unset TACTFUL_TRACKED_LINKS__PREVIOUS_KEY"
+        )
+    classes = ", ".join(sorted(settings.tracked_links.tracked_classes)) or "no message"
+    return DoctorFinding("links", CheckState.GREEN, f"{base}: {classes}, for {settings.tracked_links.days} days")
 
 
 def check_api() -> Iterator[DoctorFinding]:

@@ -74,7 +74,7 @@ async def _run_checks(settings: DeploymentSettings, service: DatabaseService) ->
     yield await doctor_checks.check_event_log(settings)
     for name, address in doctor_checks.service_urls(settings, development).items():
         yield await doctor_checks.check_readiness(settings, name, address)
-    if settings.links.base_url is not None:
+    if settings.tracked_links.base_url is not None:
         yield await doctor_checks.check_links(settings)
     for finding in doctor_checks.check_api():
         yield finding

@@ -133,7 +133,7 @@ def _receipt_routes(
 ) -> list[APIRouter]:
     """What providers and links of our own tell of messages, and what customers have answered."""
     told = receipts_api.receipt_routes(settings, adapter_settings, intake, metrics, clock)
-    links = tracked_link_routes.link_routes(settings.links, visits, clock)
+    links = tracked_link_routes.link_routes(settings.tracked_links, visits, clock)
     return [told, links, replies_api.reply_routes(database, intake.reply_decisions)]
 
 

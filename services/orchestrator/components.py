@@ -85,7 +85,7 @@ class Components:
         self.topic_metrics = TopicMetrics(registry, OUT_TOPICS)
         self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics, settings.bounces)
         self.visits = VisitRecorder(
-            database, self.receipt_intake.take, VisitMetrics(registry), settings.links.machine_seconds
+            database, self.receipt_intake.take, VisitMetrics(registry), settings.tracked_links.machine_seconds
         )
         self.hold_metrics = HoldMetrics(registry)
         self.audit_metrics = AuditMetrics(registry)
@@ -111,7 +111,7 @@ class Components:
     def _build_evaluation(self, topics: list[str]) -> None:
         """What decides and renders, live and in shadow."""
         completer = ContentCompleter(self.settings)
-        tracker = LinkTracker(self.settings.links, list_page_prefixes(self.settings.web.public_url))
+        tracker = LinkTracker(self.settings.tracked_links, list_page_prefixes(self.settings.web.public_url))
         self.renderer = Renderer(
             self.snapshot, self.links, self.decision_metrics.record_rendering, completer, self.senders, tracker
         )

@@ -1,4 +1,4 @@
-"""Links and pictures of our own in messages, by which clicks and opens are seen: `TACTFUL_LINKS__...`."""
+"""Links and pictures of our own in messages, by which clicks and opens are seen: `TACTFUL_TRACKED_LINKS__...`."""
 
 from ipaddress import ip_address
 from typing import Annotated, Final

@@ -146,7 +146,7 @@ class OrchestratorSettings(ExtensionSections):
     retention: RetentionSettings = RetentionSettings()
     mail: MailSettings = MailSettings()
     bounces: BounceSettings = BounceSettings()
-    links: LinkSettings = LinkSettings()
+    tracked_links: LinkSettings = LinkSettings()
     adapters: dict[str, Annotated[str, AfterValidator(_check_routes)]] = Field(
         default_factory=lambda: dict(default_adapters(CHANNELS))
     )

@@ -54,12 +54,12 @@ TAKES_EFFECT = {
     "TACTFUL_BOUNCES__LIMIT": "5",
     "TACTFUL_BOUNCES__WITHIN_DAYS": "14",
     "TACTFUL_BOUNCES__REST_DAYS": "60",
-    "TACTFUL_LINKS__BASE_URL": "https://links.example.org",
-    "TACTFUL_LINKS__KEY": "a-key-of-links-that-was-given",
-    "TACTFUL_LINKS__PREVIOUS_KEY": "the-key-of-links-before-that-one",
-    "TACTFUL_LINKS__CLASSES": "marketing,service",
-    "TACTFUL_LINKS__DAYS": "120",
-    "TACTFUL_LINKS__MACHINE_SECONDS": "20",
+    "TACTFUL_TRACKED_LINKS__BASE_URL": "https://links.example.org",
+    "TACTFUL_TRACKED_LINKS__KEY": "a-key-of-links-that-was-given",
+    "TACTFUL_TRACKED_LINKS__PREVIOUS_KEY": "the-key-of-links-before-that-one",
+    "TACTFUL_TRACKED_LINKS__CLASSES": "marketing,service",
+    "TACTFUL_TRACKED_LINKS__DAYS": "120",
+    "TACTFUL_TRACKED_LINKS__MACHINE_SECONDS": "20",
     "TACTFUL_MAIL__FROM_ADDRESS": "shop@example.org",
     "TACTFUL_MAIL__FROM_NAME": "Shop",
     "TACTFUL_MAIL__REPLY_TO": "answers@example.org",
@@ -121,11 +121,18 @@ def test_defaults_that_are_spelt_out_are_no_reason_to_refuse(monkeypatch: pytest
     dev_settings.read_given_settings()
 
 
+_LINK_KEY = {"TACTFUL_TRACKED_LINKS__KEY": "a-key-of-links-that-was-given"}
+NEEDED = {"TACTFUL_TRACKED_LINKS__BASE_URL": _LINK_KEY, "TACTFUL_TRACKED_LINKS__PREVIOUS_KEY": _LINK_KEY}
+"""What must be set beside a setting."""
+
+
 @pytest.mark.parametrize(("name", "value"), TAKES_EFFECT.items())
 def test_what_is_given_is_what_it_runs_with(
     name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
+    for other, needed in NEEDED.get(name, {}).items():
+        monkeypatch.setenv(other, needed)
     given = dev_settings.read_given_settings()
     keys = dev_settings.load_or_create_keys(tmp_path, given)
     settings = dev_settings.complete_settings(given, given.data_dir, given.web.port, keys, LAB)

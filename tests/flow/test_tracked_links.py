@@ -39,7 +39,7 @@ GUIDE = {**campaign("guide"), "trigger": {"event": "tactful.message.clicked"}}
 
 @pytest.fixture
 async def product(tmp_path: Path) -> AsyncIterator[Live]:
-    async with live(tmp_path, MONDAY, links=SETTINGS) as running:
+    async with live(tmp_path, MONDAY, tracked_links=SETTINGS) as running:
         await started(running)
         yield running
 
@@ -202,17 +202,17 @@ async def test_a_link_works_for_as_long_as_it_should(product: Live) -> None:
 
 
 async def test_links_of_earlier_mails_work_with_a_new_key_and_when_mails_get_none_any_more(tmp_path: Path) -> None:
-    async with live(tmp_path, MONDAY, links=SETTINGS.model_copy(update={"key": OLD_KEY})) as product:
+    async with live(tmp_path, MONDAY, tracked_links=SETTINGS.model_copy(update={"key": OLD_KEY})) as product:
         await started(product)
         message_id = await sent(product)
         path = path_of((await mail(product, message_id))["html"])
     later = MONDAY + 60 * DAY
     rotated = SETTINGS.model_copy(update={"previous_key": OLD_KEY})
-    async with live(tmp_path, later, links=rotated) as product:
+    async with live(tmp_path, later, tracked_links=rotated) as product:
         assert (await fetch(product, path)).headers["location"] == TARGET
         assert await receipts(product, message_id) == [("clicked", False)]
         newer = path_of((await mail(product, await sent(product, "e-2")))["html"])
-    async with live(tmp_path, later + DAY, links=LinkSettings(key=KEY)) as product:
+    async with live(tmp_path, later + DAY, tracked_links=LinkSettings(key=KEY)) as product:
         assert (await fetch(product, newer)).headers["location"] == TARGET
         assert (await fetch(product, path)).status_code == 404
         assert "links.example" not in (await mail(product, await sent(product, "e-3")))["html"]
@@ -228,7 +228,9 @@ async def test_without_the_setting_mails_keep_their_links_and_no_token_is_good(t
 
 
 async def test_other_classes_keep_their_links(tmp_path: Path) -> None:
-    async with live(tmp_path, MONDAY, links=SETTINGS.model_copy(update={"classes": "transactional"})) as product:
+    async with live(
+        tmp_path, MONDAY, tracked_links=SETTINGS.model_copy(update={"classes": "transactional"})
+    ) as product:
         await started(product)
         assert "links.example" not in (await mail(product, await sent(product)))["html"]
 
@@ -246,7 +248,7 @@ async def test_explanations_and_previews_have_the_links_of_the_campaign(product:
 async def test_an_opened_mail_has_arrived_for_its_fallback(tmp_path: Path, agent: str | None, tried: list[str]) -> None:
     webhook = WebhookSettings(url="https://example.com/", secret=SECRET)
     routes = {"email": "webhook", "sms": "webhook"}
-    async with live(tmp_path, MONDAY, links=SETTINGS, webhook=webhook, adapters=routes) as product:
+    async with live(tmp_path, MONDAY, tracked_links=SETTINGS, webhook=webhook, adapters=routes) as product:
         provider = Provider()
         product.together.orchestrator.components.adapters.by_name["webhook"] = provider  # type: ignore[index]
         await product.policy(policy())

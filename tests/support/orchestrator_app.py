@@ -253,7 +253,9 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
             adapter_settings=settings.settings_of,
             receipt_intake=receipts,
             receipt_metrics=receipt_metrics,
-            visits=VisitRecorder(database, receipts.take, VisitMetrics(registry), settings.links.machine_seconds),
+            visits=VisitRecorder(
+                database, receipts.take, VisitMetrics(registry), settings.tracked_links.machine_seconds
+            ),
         ),
     )
     try:

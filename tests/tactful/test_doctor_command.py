@@ -140,8 +140,11 @@ def test_links_of_messages_have_to_lead_to_the_orchestrator(
 ) -> None:
     with answering(status or 200, body) as address:
         base = address if status else f"http://127.0.0.1:{free_port()}"
-        links = {"TACTFUL_LINKS__BASE_URL": base, "TACTFUL_LINKS__KEY": "0123456789abcdef0123456789abcdef"}
-        given = {**nothing, **links, "TACTFUL_LINKS__CLASSES": "service, marketing"}
+        links = {
+            "TACTFUL_TRACKED_LINKS__BASE_URL": base,
+            "TACTFUL_TRACKED_LINKS__KEY": "0123456789abcdef0123456789abcdef",
+        }
+        given = {**nothing, **links, "TACTFUL_TRACKED_LINKS__CLASSES": "service, marketing"}
         [check] = [each for each in run("doctor", "-o", "json", given=given).data if each["check"] == "links"]
     assert check["state"] == state
     assert found in check["detail"]
