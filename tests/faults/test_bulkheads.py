@@ -1,5 +1,5 @@
 """SMS dies while e-mails are sent: its provider takes requests and answers none. E-mails are decided and handed over as
-before. `python -m tests.bench.bulkheads` measures how much they lose; this test allows for a busy machine.
+before. `python -m tests.bench.bulkheads` measures how much they lose.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ WITHIN = 20.0
 """Seconds within which all e-mails of a turn have been handed over. Nothing but time-outs, of a minute, ends the wait
 for the provider that is silent, so whoever waited for it would be later.
 """
-LEAST_RATIO = 0.6
-"""Of the best turn with a silent provider to the best one with a healthy one, by rate."""
 
 
 def settings(mail: ProviderHandle, sms: ProviderHandle) -> dict[str, str]:
@@ -57,19 +55,17 @@ def add_sms(product: Product) -> None:
         product.call("PUT", f"/v1/preferences/{each}", found)
 
 
-def take_turn(product: Product, mail: ProviderHandle) -> float:
-    """E-mails a second, of orders that come in as fast as they are taken."""
+def take_turn(product: Product, mail: ProviderHandle) -> None:
+    """Orders come in as fast as they are taken, and all of their e-mails are handed over in time."""
     wanted, began = mail.report().taken + EVENTS * len(CUSTOMERS), time.monotonic()
     for _ in range(EVENTS):
         product.order(CUSTOMERS)
     while mail.report().taken < wanted:
         assert time.monotonic() < began + WITHIN, f"{wanted - mail.report().taken} e-mails were held up"
         time.sleep(0.02)
-    return EVENTS * len(CUSTOMERS) / (time.monotonic() - began)
 
 
 def test_emails_are_handed_over_while_sms_is_dead(tmp_path: Path) -> None:
-    rates: dict[Mode, list[float]] = {Mode.healthy: [], Mode.silent: []}
     with faulty_provider() as mail, faulty_provider() as sms:
         played = Played("webhook", LabEvidence(tmp_path / LOG_FILE), settings(mail, sms))
         product = Product(tmp_path / "product", played)
@@ -79,12 +75,11 @@ def test_emails_are_handed_over_while_sms_is_dead(tmp_path: Path) -> None:
             add_sms(product)
             take_turn(product, mail)  # warms up
             for _ in range(TURNS):
-                for mode, found in rates.items():
+                for mode in (Mode.healthy, Mode.silent):
                     sms.follow(mode)
                     before = sms.report().taken
-                    found.append(take_turn(product, mail))
+                    take_turn(product, mail)
                     assert mode is Mode.healthy or sms.report().taken == before  # it was dead all the time
         finally:
             if product.running is not None:
                 product.kill()
-    assert max(rates[Mode.silent]) >= LEAST_RATIO * max(rates[Mode.healthy]), rates
