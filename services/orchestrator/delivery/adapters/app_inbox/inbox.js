@@ -43,7 +43,7 @@ const show = ({unread}) => {
   all.hidden = !unread || !list.firstChild
   note.textContent = list.firstChild ? "" : w.none
 }
-// What it changed comes by the stream, in order: the answer itself may be older than what the stream has said since.
+// The stream is newer than answers
 const post = (path, body) => ask(path, {method: "POST", keepalive: true, body}, {"Content-Type": "application/json"})
   .catch(fail)
 const toggle = () => button.ariaExpanded = !(panel.hidden = !panel.hidden)
