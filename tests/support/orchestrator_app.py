@@ -200,6 +200,13 @@ def _neighbours(outside: httpx.AsyncClient) -> tuple[PreferenceClient, Suppressi
     return PreferenceClient(outside, SERVICE_KEY), SuppressionClient(outside, SERVICE_KEY, ADDRESS_KEY)
 
 
+def _letters_of_all(
+    own: DeadLetterQueue[Any], preference: PreferenceClient, suppression: SuppressionClient
+) -> DeadLetterDirectory:
+    others = {"preference": preference.dead_letters, "suppression": suppression.dead_letters}
+    return DeadLetterDirectory({"orchestrator": own, **others})
+
+
 @asynccontextmanager
 async def world(url: str, folder: Path) -> AsyncIterator[World]:
     """Everything, fresh."""
@@ -224,9 +231,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     intake = ErasureIntake(preference, suppression, erased, lambda: None)
     redriver = Pipeline(evaluator, clock, DecisionMetrics(registry), shadow, intake)
     own_letters = DeadLetterQueue("orchestrator", database, redriver, clock, registry, topics=["customer.events"])
-    others_letters = {"preference": preference.dead_letters, "suppression": suppression.dead_letters}
     recorder = AuditRecorder(database, clock)
-    letters = DeadLetterDirectory({"orchestrator": own_letters, **others_letters})
     app = build_app(
         title="orchestrator",
         registry=registry,
@@ -249,7 +254,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
             evaluator=evaluator,
             snapshot=snapshot,
             link_builder=links,
-            letters=letters,
+            letters=_letters_of_all(own_letters, preference, suppression),
             erased=erased,
             other_services={"preference": preference, "suppression": suppression},
             signature=SenderSignature(SERVICE_KEY),

@@ -43,7 +43,7 @@ def test_a_bounce_is_taken_without_a_key(running: RunningProduct, tmp_path: Path
     assert (done.returncode, done.stderr) == (0, b"0 new, 0 repeated, 1 about unknown messages\n")
 
 
-@pytest.mark.parametrize("rest", [b"", b"x\n" * 3_000_000])
+@pytest.mark.parametrize("rest", [b"", b"x\n" * 3_000_000], ids=["short", "long"])
 def test_what_is_not_ours_is_passed_over_and_read_to_its_end(
     rest: bytes, running: RunningProduct, tmp_path: Path
 ) -> None:

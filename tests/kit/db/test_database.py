@@ -213,7 +213,7 @@ async def test_another_process_that_writes_makes_us_wait_then_give_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'shared.db'}"
-    monkeypatch.setattr("services.kit.db.database._SQLITE_SETTINGS", ("journal_mode=WAL", "busy_timeout=50"))
+    monkeypatch.setattr("services.kit.db.database.LOCK_TIMEOUT_MS", 50)
     ours, theirs = Database.open(url), Database.open(url)
     async with theirs.write():
         with pytest.raises(DatabaseBusy):

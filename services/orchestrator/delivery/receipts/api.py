@@ -5,7 +5,7 @@ reads anything of it. The answer 200 means that everything is durable and what i
 gets another answer sends the same again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -102,17 +102,23 @@ def receipt_routes(
             return Response(answer[1], media_type=answer[0])
         return ReceiptCounts(new=taken.new, repeated=taken.repeated, unknown=taken.unknown)
 
-    _add_challenges(routes, settings, settings_of, clock)
+    _add_challenges(routes, readers, settings, settings_of, clock)
     return routes
 
 
 def _add_challenges(
-    routes: APIRouter, settings: OrchestratorSettings, settings_of: Callable[[str], Any], clock: Clock
+    routes: APIRouter,
+    names: Iterable[str],
+    settings: OrchestratorSettings,
+    settings_of: Callable[[str], Any],
+    clock: Clock,
 ) -> None:
-    """The question of some providers, before they send receipts, whether this address is meant for them."""
+    """The question of some providers, before they send receipts, whether this address is meant for them. `names`: the
+    adapters that take receipts.
+    """
     challenges: dict[str, ChallengeAnswerer] = {
         name: ADAPTER_REGISTRY.load_module(kind, "receipts").answer_challenge
-        for name in settings.adapter_names
+        for name in names
         if (kind := settings.kind_of(name)) and ADAPTER_REGISTRY.declarations[kind].has_challenge
     }
 
