@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.clients.preference import PreferenceClient
 from tests.support.servers import ROOT, free_port
 
 pytestmark = pytest.mark.wired
@@ -63,18 +64,25 @@ def wait_ready(port: int) -> None:
 
 
 @pytest.mark.integration
-def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path, kafka_bootstrap: str) -> None:
+async def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path, kafka_bootstrap: str) -> None:
+    """No orchestrator runs, so that nothing can be audited: opt-outs are taken all the same, other changes are not."""
     port = free_port()
     headers = {"Authorization": f"Bearer {KEYS['TACTFUL_ADMIN_KEY']}"}
-    where = f"http://127.0.0.1:{port}/v1/preferences/c-1"
+    base = f"http://127.0.0.1:{port}"
+    where = f"{base}/v1/preferences/c-1"
     with process(tmp_path, port, kafka_bootstrap) as first:
         wait_ready(port)
-        assert httpx.patch(where, json={"locale": "de"}, headers=headers).status_code == 201
+        refused = httpx.patch(where, json={"locale": "de"}, headers=headers, timeout=20)
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_audited")
+        taken = httpx.post(f"{where}/optout", json={"channel": "sms"}, headers=headers, timeout=20)
+        assert taken.status_code == 202, "in force; whether a message is being handed over, the orchestrator would know"
         first.kill()
         first.wait()
     with process(tmp_path, port, kafka_bootstrap) as second:
         wait_ready(port)
-        assert httpx.get(where, headers=headers).json()["locale"] == "de"
+        async with httpx.AsyncClient(base_url=base) as http:
+            kept = (await PreferenceClient(http, KEYS["TACTFUL_SERVICE_KEY"]).get_facts(["c-1"], {}))["c-1"]
+        assert [each.channel for each in kept.opt_outs] == ["sms"]
         second.send_signal(signal.SIGTERM)
         assert second.wait(timeout=20) in (0, -signal.SIGTERM)
 

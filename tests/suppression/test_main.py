@@ -51,8 +51,9 @@ def test_the_service_starts_alone_keeps_what_it_was_told_and_ends_cleanly(tmp_pa
     first.communicate()
     second = process(port, variables)
     servers.wait_for(lambda: servers.answers(port), "suppression")
-    assert len(httpx.get(f"{base}/v1/suppressions", headers=headers).json()["items"]) == 1
-    assert 'tactful_suppression_entries{list="manual"}' in httpx.get(f"{base}/metrics").text
+    refused = httpx.get(f"{base}/v1/suppressions", headers=headers, timeout=20)
+    assert (refused.status_code, refused.json()["code"]) == (503, "not_audited")  # the orchestrator has the audit log
+    assert 'tactful_suppression_entries{list="manual"} 1.0' in httpx.get(f"{base}/metrics").text
     second.send_signal(signal.SIGTERM)
     began = time.monotonic()
     second.communicate(timeout=30)
