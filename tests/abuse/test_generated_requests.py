@@ -111,7 +111,8 @@ def _with_names(request: Request, planted: Planted) -> Request:
         (names[name] for name in ("job", "letter", "message", "key", "decision") if f"/{name}s" in request.url), "1"
     )
     known = {"customer": "c-1", "key": "outage" if "holds" in request.template else "offer", "number": "1", "id": id}
-    known |= {"entry_id": names["entry"], "token": next(iter(planted.links)), "name": "tactfuldeadlettersold.md"}
+    known |= {f"{name}_id": id for name, id in names.items()}
+    known |= {"token": next(iter(planted.links)), "name": "tactfuldeadlettersold.md"}
     known |= {"adapter": "webhook", "wording": names["wording"]}
     query = request.url.partition("?")[1] + request.url.partition("?")[2]
     return request._replace(url=f"http://tactful{request.template.format(**known)}{query}")

@@ -40,9 +40,16 @@ PARTLY = {
     "tactful_consumer_lag_records": "only the partitions that there are",
     "tactful_dependency_up": "only the servers that a process needs, once they have been asked",
     "http_server_request_duration_seconds": "only the answers that there were",
+    "tactful_expired_rows_total": "only the kinds that a service keeps",
+    "tactful_retention_oldest_seconds": "only the kinds that a service keeps",
+    "tactful_retention_overdue_seconds": "only the kinds that a service keeps",
+    "tactful_retention_last_run_timestamp_seconds": "only the kinds that a service keeps",
 }
 """Metrics whose labels are closed, but of which not every combination makes sense."""
-AT_ONCE = ("tactful_build_info", "tactful_rules_loaded", "tactful_db_pool", "tactful_consumer_activity", "process_")
+AT_ONCE = (
+    *("tactful_build_info", "tactful_rules_loaded", "tactful_db_pool", "tactful_consumer_activity", "process_"),
+    "tactful_retention_last_run_timestamp_seconds",
+)
 """What has a value as soon as a process runs."""
 
 
