@@ -9,7 +9,7 @@ import random
 import pytest
 
 from tests.support.installation import Installation
-from tests.support.opt_out_race import OPT_OUT_PATHS, races, started_after, told
+from tests.support.opt_out_race import OPT_OUT_WAYS, races, started_after, told
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -67,4 +67,4 @@ async def test_after_a_200_no_handover_starts_whoever_dies_or_sleeps(installed: 
         await installed.evidence.rest(REST)
     assert started_after(installed, answers) == []
     found = told(installed, answers)
-    assert len(found) == 2 * len(OPT_OUT_PATHS), f"the races were no races: {found}"
+    assert len(found) == 2 * len(OPT_OUT_WAYS), f"the races were no races: {found}"

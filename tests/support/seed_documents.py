@@ -11,6 +11,8 @@ from tests.support.service_processes import ADMIN_KEY
 
 TRACKED, DELIVERED, NEWS = "shop.order.shipped", "shop.order.delivered", "shop.news.published"
 COMPLAINED = "shop.complaint.filed"
+TEXTED = "shop.news.texted"
+"""Sends the news as a text message, to the number of `with_phone`."""
 CAP = 2
 """News a customer may get in an hour."""
 GAP = 8
@@ -46,7 +48,9 @@ CAMPAIGNS = (
     campaign("order-shipped", TRACKED, **{"class": "transactional", "intent": "inform"}),
     campaign("referral-ask", DELIVERED, **{"class": "marketing", "intent": "ask_referral", "topic": "referrals"}),
     campaign("news", NEWS, **{"class": "marketing", "intent": "inform", "topic": "news"}),
-)
+    campaign("news-by-text", TEXTED, channels=["sms"], content={"sms": {"en": {"text": "News {{ event.data.n }}"}}},
+             **{"class": "marketing", "intent": "inform", "topic": "news"}),
+)  # fmt: skip
 
 
 class Api:
@@ -93,3 +97,16 @@ def customer(name: str) -> dict[str, Any]:
         "addresses": [{"channel": "push", "address": f"device-of-{name}", "verified": True}],
         "consent": [{**granted, "topic": "news"}, {**granted, "topic": "referrals"}],
     }
+
+
+def phone_of(name: str) -> str:
+    """A number of their own for everybody whose name ends with one."""
+    return f"+49151{int(name.rpartition('-')[2]):08d}"
+
+
+def with_phone(name: str) -> dict[str, Any]:
+    """The changes that let a customer get the news as a text message."""
+    granted = {"channel": "sms", "topic": "news", "status": "granted", "at": "2025-03-01T10:00:00Z",
+               "source": "checkout", "wording": "newsletter-3", "basis": "consent"}  # fmt: skip
+    addresses = customer(name)["addresses"] + [{"channel": "sms", "address": phone_of(name), "verified": True}]
+    return {"addresses": addresses, "consent": [granted]}

@@ -248,6 +248,7 @@ def _environment(cluster: Cluster, name: str) -> dict[str, str]:
         "TACTFUL_SERVICES__SUPPRESSION_URL": cluster["suppression"].url,
         "TACTFUL_WEB__PUBLIC_URL": cluster.orchestrator,
         "TACTFUL_ADAPTERS__PUSH": "webhook",
+        "TACTFUL_ADAPTERS__SMS": "webhook",
         "TACTFUL_WEBHOOK__URL": f"{cluster['sink'].url}/messages",
         "TACTFUL_WEBHOOK__SECRET": SECRET,
         "TACTFUL_OUTBOUND__NETWORKS": "127.0.0.0/8",
