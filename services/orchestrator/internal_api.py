@@ -18,30 +18,30 @@ from schemas.service_api import (
     KeyLookup,
     KeyOwner,
     OpenAttemptCount,
-    OpenAttempts,
 )
 from services.kit.db.database import Database
 from services.kit.http import internal_api
 from services.kit.http.audit_trail import AuditTrail
 from services.kit.http.auth import KeyRing, service_only
 from services.orchestrator.delivery import query_store
+from services.orchestrator.delivery.open_attempts import OpenAttemptsReader
 
 
 def internal_routes(database: Database, keys: KeyRing, audit: AuditTrail) -> APIRouter:
     """Builds the routes of `/internal/orchestrator`."""
     routes = APIRouter(tags=["internal"], include_in_schema=False, dependencies=[service_only()])
+    attempts = OpenAttemptsReader(database)
 
     @routes.post(OPEN_ATTEMPTS_PATH)
     async def list_open_attempts(request: Request) -> Response:
-        scope = await internal_api.read_request(request, AttemptScope)
-        async with database.read() as tx:
-            return internal_api.respond(OpenAttempts(tuple(await query_store.list_open_attempts(tx, scope))))
+        return internal_api.respond(
+            await attempts.open_attempts(await internal_api.read_request(request, AttemptScope))
+        )
 
     @routes.post(STILL_OPEN_PATH)
     async def count_open_attempts(request: Request) -> Response:
         body = await internal_api.read_request(request, AttemptIds)
-        async with database.read() as tx:
-            return internal_api.respond(OpenAttemptCount(await query_store.count_open_attempts(tx, body.attempts)))
+        return internal_api.respond(OpenAttemptCount(await attempts.still_open(body.attempts)))
 
     @routes.post(CONTACT_COUNTS_PATH)
     async def count_contacts(request: Request) -> Response:

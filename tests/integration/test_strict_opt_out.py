@@ -1,4 +1,4 @@
-"""F16, I13, I15, I16: after a 200 no handover starts, whichever door the customer or the operator came through."""
+"""F16, I13, I15, I16: after a 200 no handover starts, whichever way the customer or the operator took."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.audit_check import broken_promises
 from tests.support.installation import Installation
-from tests.support.opt_out_race import OPT_OUT_PATHS, races, started_after, told
+from tests.support.opt_out_race import OPT_OUT_WAYS, races, started_after, told
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -36,5 +36,5 @@ async def test_after_a_200_no_handover_starts(slow_provider: Installation) -> No
         await world.evidence.rest(REST)
     assert started_after(world, answers) == []
     found = told(world, answers)
-    assert len(found) == 2 * len(OPT_OUT_PATHS), f"the races were no races: {found}"
+    assert len(found) == 2 * len(OPT_OUT_WAYS), f"the races were no races: {found}"
     assert await broken_promises(world) == []

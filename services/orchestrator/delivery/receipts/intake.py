@@ -3,7 +3,7 @@
 What a provider repeats changes nothing more. A receipt about a message that is not known here changes nothing at all.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -13,9 +13,10 @@ from sqlalchemy import Row
 
 from schemas.message import HandoverResult
 from schemas.receipt import ARRIVAL_KINDS, CustomerReply, Receipt, Statement, shows_failure
-from schemas.service_api import RECEIPTS_OF, AddressLift, ProviderEntry
+from schemas.service_api import RECEIPTS_OF, AddressLift, AttemptScope, ProviderEntry
 from schemas.times import SECOND, Instant
 from schemas.vocabulary import Class, MessageState, SuppressionReason
+from services.clients.opt_out_barrier import OptOutBarrier
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent
 from services.kit.observability.logs import log
@@ -24,6 +25,7 @@ from services.orchestrator.bounce_settings import BounceSettings
 from services.orchestrator.decisions import store as ledger_store
 from services.orchestrator.decisions.message_store import wake_waiting
 from services.orchestrator.delivery.attempts import AttemptResult
+from services.orchestrator.delivery.open_attempts import OpenAttemptsReader
 from services.orchestrator.delivery.receipts import store, undecided_store
 from services.orchestrator.delivery.receipts.entry_api import EntriesRefused, EntryApi
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
@@ -37,6 +39,7 @@ from services.orchestrator.delivery.results import KNOWN_BY_RECEIPT, record_late
 _DEFAULTS = BounceSettings()
 _PLAIN_WORDS = (SuppressionReason.STOP_KEYWORD, store.LIFTS)
 """What a plain STOP or START leads to. Who stops advertising alone has not said what they meant before."""
+_REFUSALS = (SuppressionReason.STOP_KEYWORD, SuppressionReason.SPAM_COMPLAINT, store.STOPS_ADVERTISING)
 ENTRIES_AT_ONCE = 500
 """Entries in one question to suppression, so that it is no larger than a request may be."""
 
@@ -68,6 +71,11 @@ def _of_account(adapter: str, statement: Statement) -> Statement:
     return msgspec.structs.replace(statement, key=f"{adapter}:{statement.key.rpartition(':')[2]}")
 
 
+def _says_no(receipt: NewReceipt) -> bool:
+    """Whether the customer wants to hear less, or may want to."""
+    return receipt.suppresses in _REFUSALS or receipt.receipt.detail == MAYBE_STOP
+
+
 def _settles(receipt: Receipt) -> bool:
     """Whether other channels need wait for the message no longer: it has arrived, or certainly will not."""
     return receipt.kind in ARRIVAL_KINDS or shows_failure(receipt.kind, receipt.permanent)
@@ -89,6 +97,7 @@ class ReceiptIntake:
         self._suppression = suppression
         self._clock = clock
         self._metrics = metrics
+        self._barrier = OptOutBarrier(OpenAttemptsReader(database))
         self.reply_decisions = ReplyDecisions(database, suppression, clock)
 
     async def take(self, adapter: str, statements: Sequence[Statement]) -> TakenReceipts:
@@ -131,6 +140,7 @@ class ReceiptIntake:
         if keys & await self.suppress(await self._find_unsuppressed(keys)):
             raise EntriesRefused("entries are refused; the log says which and why", retry_after=5.0)
         await self.reply_decisions.hold([*settled, *(each.receipt.key for each in replies)])
+        await self._wait_for_handovers([each for each in known if _says_no(each)], messages)
         for each in {
             each.receipt.key: each for each in known if not each.repeats and each.receipt.key in new_keys
         }.values():
@@ -141,6 +151,17 @@ class ReceiptIntake:
         self._metrics.record_others(adapter, counts.repeated, unknown - matched.unreadable - matched.elsewhere)
         self._metrics.record_unheard(adapter, matched.unreadable, matched.elsewhere)
         return counts
+
+    async def _wait_for_handovers(self, refusals: Sequence[NewReceipt], messages: Mapping[str, Row[Any]]) -> None:
+        """Wait until no handover can start that began before these customers' no was in force, on any channel of
+        theirs, for MAX_BARRIER_WAIT seconds at most; then the provider is answered all the same, and the log says so.
+        """
+        channels = {each.channel or messages[each.receipt.message_id].channel for each in refusals}
+        if channels:
+            of_channels = AttemptScope(channels=tuple(sorted(channels)))
+            enforced, in_flight = await self._barrier.wait_until_enforced([of_channels], of_channels)
+            if not enforced:
+                log("receipt_not_enforced", level="warning", channels=sorted(channels), in_flight=in_flight)
 
     def _record(self, adapter: str, new: NewReceipt, message: Row[Any] | None) -> None:
         receipt, delay = new.receipt, None
