@@ -176,9 +176,11 @@ LOOKS: dict[str, dict[str, Any]] = {
 def test_odd_texts_stay_texts_within_the_page_and_axe_finds_no_fault(
     browser: Browser, shop: ExampleShop, name: str
 ) -> None:
-    shop.say_something_odd()
     with chromium.context(browser, **LOOKS[name]) as context:
         page, said_by_browser = visit(context, shop)
+        expect(page.locator("#inbox :is(li, .e:not(:empty))").first).to_be_attached()  # what comes now is announced
+        shop.say_something_odd()
+        expect(page.locator("#inbox [role=status]")).to_contain_text(ODD["title"])
         if name == "right to left":
             page.evaluate("document.documentElement.dir = 'rtl'")
         page.locator("#inbox .o").click()

@@ -20,7 +20,7 @@ li{list-style:none;overflow-wrap:anywhere;hyphens:auto}
 .u{border-inline-start:4px solid var(--a)}.u .t{font-weight:650}
 .t{display:block;width:100%;padding:0;min-height:24px;text-align:start;color:var(--f)}a.t{color:var(--a)}
 time,.e{opacity:.8;font-size:13px}
-.v{position:absolute;clip-path:inset(50%)}`)
+.v{position:fixed;clip-path:inset(50%)}`)
 let bearer, last, loaded, wait = 1e3
 const el = (tag, props, ...children) => {
   const made = Object.assign(document.createElement(tag), props)
