@@ -56,7 +56,7 @@ class OptOutClients:
     async def path_of(self, link: str, name: str) -> str:
         """The path of a link of the customer: `preferences` or `unsubscribe`."""
         made = await self.preference.post(f"/v1/preferences/{name}/links", json={"topic": "news"})
-        return urlsplit(made.json()[link]).path
+        return str(urlsplit(made.json()[link]).path)
 
 
 Prepared = Callable[[], Awaitable[httpx.Response]]
