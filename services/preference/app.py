@@ -39,13 +39,13 @@ from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.brand import load_brand
+from services.preference.centre.confirm_routes import confirm_routes
 from services.preference.centre.link_context import LinkContext
 from services.preference.centre.link_routes import ContactCounter, centre_routes
 from services.preference.centre.links_api import links_routes
 from services.preference.centre.unsubscribe_routes import unsubscribe_routes
 from services.preference.consents import request_store
 from services.preference.consents.api import consent_routes, wording_routes
-from services.preference.consents.confirm_routes import confirm_routes
 from services.preference.consents.consent_report import EXPORT_KEY_PURPOSE
 from services.preference.consents.consent_requests import ConsentRequests
 from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceBatch, PreferenceEventHandler
@@ -145,7 +145,6 @@ def _consent_routers(
     return [
         consent_routes(database, requests, signer, clock, settings.region),
         wording_routes(database, signer, clock),
-        confirm_routes(database, requests, clock, settings.link_keys()),
     ]
 
 
@@ -189,6 +188,7 @@ def _page_routes(
     context = LinkContext(database, editor, clock, settings.link_keys(), settings.region, load_brand(settings.centre))
     return [
         centre_routes(context, counter, requests),
+        confirm_routes(context, requests),
         unsubscribe_routes(context),
         links_routes(context, settings.web.public_url),
     ]

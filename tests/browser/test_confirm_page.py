@@ -10,23 +10,42 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import Browser
 
-from services.preference.consents import confirm_page
+from services.preference.centre.brand import load_brand
+from services.preference.centre.confirm_routes import word_confirmation
+from services.preference.centre.languages import LANGUAGES, load_language
+from services.preference.centre.page_html import CentrePages, FrameLinks
+from services.preference.consents.consent_requests import Confirmation, ConfirmationOutcome
+from services.preference.consents.wordings import KeptWording
+from services.preference.settings import PreferenceSettings
 from tests.browser.test_pages import listen, violations
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-SUBJECT = "News by e-mail"
 LONG = "A-topic-with-a-name-that-goes-on-and-on-" * 4
 WORDS = "Yes, send me offers.\n<script>document.title = 'wrong'</script>\n" + "Word" * 60
-PAGES = {
-    "/ask": confirm_page.ask_page(SUBJECT, "/done", WORDS, "en"),
-    "/ask-long": confirm_page.ask_page(LONG, "/done", None, None),
-    "/ask-arabic": confirm_page.ask_page(SUBJECT, "/done", "نعم، أرسلوا لي العروض.", "ar"),
-    "/done": confirm_page.confirmed_page(SUBJECT, stopped=False, preferences="/ask"),
-    "/stopped": confirm_page.confirmed_page(SUBJECT, stopped=True, preferences="/ask"),
-    "/already": confirm_page.already_page(SUBJECT),
-    "/expired": confirm_page.expired_page(),
-    "/unknown": confirm_page.unknown_page(),
+CENTRE = CentrePages(load_brand(PreferenceSettings().centre))
+
+
+def page_of(code: str, outcome: ConfirmationOutcome, *, topic: str = "News", stopped: bool = False) -> str:
+    language = load_language(code)
+    texts = word_confirmation(Confirmation(outcome, stopped=stopped), language, topic, language.by("email"))
+    values: dict[str, object] = {}
+    if texts.has_button:
+        values["act"] = {
+            "action": f"/{code}/confirmed",
+            "fields": [],
+            "button": language.text("Confirm"),
+            "primary": True,
+        }
+        values["words"] = KeptWording("sha256:x", "en", WORDS, 0)
+    if texts.has_centre:
+        values |= {"less": "/p", "less_text": language.text("Choose what you get")}
+    return CENTRE.message(language, FrameLinks(f"/{code}"), texts.heading, *texts.lines, **values)
+
+
+PAGES = {f"/{code}/{outcome}": page_of(code, outcome) for code in LANGUAGES for outcome in ConfirmationOutcome} | {
+    "/long": page_of("de", ConfirmationOutcome.WAITING, topic=LONG),
+    "/stopped": page_of("ar", ConfirmationOutcome.CONFIRMED, stopped=True),
 }
 
 
@@ -36,7 +55,7 @@ class _PageHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         content = PAGES[self.path].encode()
         self.send_response(200)
-        headers = {**confirm_page.CONFIRM_HEADERS, "Content-Type": "text/html; charset=utf-8"}
+        headers = {**CENTRE.headers, "Content-Type": "text/html; charset=utf-8"}
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
         self.end_headers()
@@ -80,9 +99,10 @@ def test_it_is_used_by_keyboard_alone_and_without_script(browser: Browser) -> No
     with served() as url:
         context = browser.new_context(java_script_enabled=False)
         page = context.new_page()
-        page.goto(f"{url}/ask")
-        page.keyboard.press("Tab")
+        page.goto(f"{url}/en/waiting")
+        while not page.locator("button:focus").count():
+            page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        page.wait_for_url(f"{url}/done")
+        page.wait_for_url(f"{url}/en/confirmed")
         assert "Thank you" in page.content()
         context.close()

@@ -87,7 +87,7 @@ async def test_nothing_but_the_confirmation_goes_out_before_and_the_export_prove
     assert await offers(product) == ["confirm"]
     path = await link(product)
     page = await visit(product, "GET", path)
-    assert "Confirm News by e-mail?" in page.text and WORDS in page.text and page.text.count("<button") == 1
+    assert "Do you want “News” by e-mail?" in page.text and WORDS in page.text and page.text.count("<button") == 1
     await product.send(event("shop.offer", "e-2"))
     assert await offers(product) == ["confirm"]  # following the link has changed nothing
 

@@ -55,7 +55,7 @@ class CentrePages:
 
     def message(self, language: PageLanguage, links: FrameLinks, heading: str, *lines: str, **values: Any) -> str:
         """A page with a heading and some sentences."""
-        parts: Mapping[str, Any] = {"act": None, "back": None, "less": None, "less_text": "", **values}
+        parts: Mapping[str, Any] = {"act": None, "words": None, "back": None, "less": None, "less_text": "", **values}
         return self.render("message.html", language, links, heading, heading=heading, lines=lines, **parts)
 
     def footer(self, language: PageLanguage, data: str | None) -> tuple[PageLink, ...]:

@@ -83,7 +83,7 @@ async def test_a_confirmed_request_grants_with_both_instants_and_evidences(at_wo
     assert (request["state"], request["requested_by"]) == ("waiting", "agent")
     assert await consents(at_work) == []
     at_work.clock.advance(HOUR)
-    assert await press(at_work, path_of(request), "GET") == "Confirm News by e-mail?"
+    assert await press(at_work, path_of(request), "GET") == "Do you want “News” by e-mail?"
     assert await consents(at_work) == []
     assert await press(at_work, path_of(request)) == "Thank you"
     (record,) = await consents(at_work)
