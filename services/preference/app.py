@@ -7,6 +7,7 @@ from typing import Protocol
 
 from fastapi import APIRouter
 
+from schemas.address_ids import AddressIds
 from schemas.topics import DEAD_LETTERS, EVENTS, OPT_OUTS, OUT_TOPICS
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
 from services.erasure.erased_customers import ErasedCustomers
@@ -37,6 +38,11 @@ from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.kit.signed_json import DocumentSigner
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
+from services.preference.addresses import verification_store
+from services.preference.addresses.address_book import AddressBook
+from services.preference.addresses.api import address_routes
+from services.preference.addresses.verifications import AddressVerifications
+from services.preference.addresses.verify_routes import verify_routes
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.brand import load_brand
 from services.preference.centre.link_context import LinkContext
@@ -100,6 +106,7 @@ def build(
     signature = SenderSignature(settings.require("service_key"))
     handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser, terms)
     requests = ConsentRequests(database, bus, events, clock, signature, metrics, region, erased)
+    addresses = _Addresses(settings, database, bus, clock, editor, signature, metrics, erased)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
     app = build_app(
         title="Tactful: preference",
@@ -110,8 +117,9 @@ def build(
             preference_routes(database, editor, region),
             internal_routes(database, facts, wake_signal, region),
             dead_letter_routes("preference", letters),
-            *_page_routes(settings, database, editor, requests, clock, orchestrator),
+            *_page_routes(settings, database, editor, requests, clock, orchestrator, addresses),
             *_consent_routers(settings, database, requests, clock),
+            address_routes(database, addresses.book, addresses.verifications, region),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
@@ -132,10 +140,34 @@ def build(
         CONSUMER_GROUP, _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
     )
     service.add_job("erasure", eraser.run_until_stopped)
-    service.add_job("consent requests", requests.run_until_stopped)
+    service.add_job("consent requests", requests.publisher.run_until_stopped)
+    service.add_job("address verifications", addresses.verifications.publisher.run_until_stopped)
     _add_clean_up(service, database, letters, clock)
     _add_retention(service, settings, database, bus, clock, registry)
     return service
+
+
+class _Addresses:
+    """What changes and verifies addresses."""
+
+    def __init__(
+        self,
+        settings: PreferenceSettings,
+        database: Database,
+        bus: Bus,
+        clock: Clock,
+        editor: PreferenceEditor,
+        signature: SenderSignature,
+        metrics: PreferenceMetrics,
+        erased: ErasedCustomers,
+    ) -> None:
+        ids = AddressIds(settings.require("address_key").encode())
+        self.book = AddressBook(editor, ids, clock, settings.region)
+        self.verifications = AddressVerifications(
+            *(database, bus, settings.kafka.events_topic, clock, signature, metrics, settings.region, erased),
+            self.book,
+            settings.link_keys(),
+        )
 
 
 def _consent_routers(
@@ -175,6 +207,10 @@ def _add_clean_up(
         "old consent requests",
         partial(repeat_every, EXPIRY_SECONDS, lambda: request_store.delete_old_requests(database, now())),
     )
+    service.add_job(
+        "old address verifications",
+        partial(repeat_every, EXPIRY_SECONDS, lambda: verification_store.delete_old_verifications(database, now())),
+    )
 
 
 def _page_routes(
@@ -184,6 +220,7 @@ def _page_routes(
     requests: ConsentRequests,
     clock: Clock,
     counter: ContactCounter,
+    addresses: _Addresses,
 ) -> list[APIRouter]:
     """The public pages, and the links to them."""
     context = LinkContext(database, editor, clock, settings.link_keys(), settings.region, load_brand(settings.centre))
@@ -191,6 +228,7 @@ def _page_routes(
         centre_routes(context, counter, requests),
         unsubscribe_routes(context),
         links_routes(context, settings.web.public_url),
+        verify_routes(context, addresses.verifications),
     ]
 
 

@@ -64,6 +64,7 @@ ERASE_STEPS: Final[tuple[EraseStep, ...]] = (
     deletes("customer_lookup"),
     deletes("preference_change"),
     deletes("consent_request"),
+    deletes("address_verification"),
     deletes("preference_inbox"),
     delete_stored_answers,
     forget_outgoing,

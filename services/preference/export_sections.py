@@ -51,6 +51,9 @@ def list_sections(region: str | None) -> tuple[ExportSection, ...]:
             ("requested", "id"),
             describe=_describe_request,
         ),
+        ExportSection(
+            "address_verification", "Messages by which you were asked to verify an address", ("requested", "id")
+        ),
         ExportSection("preference_inbox", "Events about your preferences that were applied", ("source", "event_id")),
         ExportSection("dead_letter", "Records about your preferences that could not be read", ("id",), _LETTERS),
     )

@@ -88,6 +88,21 @@ def consent_request_columns() -> list[Column[Any]]:
     ]
 
 
+def verification_columns() -> list[Column[Any]]:
+    """`address_verification`: addresses that are to be verified by a message, or were; added by step 0012."""
+    return [
+        Column("id", Text, primary_key=True),
+        Column("customer", Text, nullable=False),
+        Column("address", Text, nullable=False),
+        Column("channel", Text, nullable=False),
+        Column("requested", BigInteger, nullable=False),
+        Column("expires", BigInteger, nullable=False),
+        Column("published", BigInteger, nullable=False),
+        Column("attempts", BigInteger, nullable=False),
+        Column("verified", BigInteger),
+    ]
+
+
 def origin_columns() -> list[Column[Any]]:
     """Columns of `preference_change`: from where a person changed something; added by step 0010."""
     return [Column("network", Text), Column("agent", Text)]
