@@ -42,13 +42,14 @@ from services.preference.addresses import verification_store
 from services.preference.addresses.address_book import AddressBook
 from services.preference.addresses.api import address_routes
 from services.preference.addresses.verifications import AddressVerifications
-from services.preference.addresses.verify_routes import verify_routes
 from services.preference.api import internal_routes, preference_routes
+from services.preference.centre.address_forms import AddressForms
 from services.preference.centre.brand import load_brand
 from services.preference.centre.link_context import LinkContext
 from services.preference.centre.link_routes import ContactCounter, centre_routes
 from services.preference.centre.links_api import links_routes
 from services.preference.centre.unsubscribe_routes import unsubscribe_routes
+from services.preference.centre.verify_routes import verify_routes
 from services.preference.consents import request_store
 from services.preference.consents.api import consent_routes, wording_routes
 from services.preference.consents.confirm_routes import confirm_routes
@@ -225,7 +226,7 @@ def _page_routes(
     """The public pages, and the links to them."""
     context = LinkContext(database, editor, clock, settings.link_keys(), settings.region, load_brand(settings.centre))
     return [
-        centre_routes(context, counter, requests),
+        centre_routes(context, counter, requests, AddressForms(context, addresses.book, addresses.verifications)),
         unsubscribe_routes(context),
         links_routes(context, settings.web.public_url),
         verify_routes(context, addresses.verifications),

@@ -14,14 +14,19 @@ Permanent
     CannotVerify          an address to which no message can go
     CannotBeMain          an address that messages would pass over
     WrongCode             a code that does not verify the address
+      SpentCode           ... since too many wrong ones were tried
+      ExpiredCode         ... since its time is over
+      NoVerification      ... since no message was sent
   Conflict 409
     AlreadyVerified       the address is verified
     CustomerErased        the customer was erased (services.erasure)
+  RateLimited 429
+    TooManyVerifications  too many messages to verify addresses of one customer
   PreconditionFailed      the preferences have changed since the version that the caller names
 """
 
 from services.erasure.erased_customers import CustomerErased
-from services.kit.errors import Conflict, Invalid, RejectedRecord
+from services.kit.errors import Conflict, Invalid, RateLimited, RejectedRecord
 
 
 class Unreadable(RejectedRecord):
@@ -85,9 +90,33 @@ class CannotBeMain(Invalid):
 
 
 class WrongCode(Invalid):
-    """A code that does not verify the address: not that of the last message, too old, or tried too often."""
+    """A code that is not that of the last message to the address."""
 
     default_code = "wrong_code"
+
+
+class SpentCode(WrongCode):
+    """A code that does nothing any more, since too many wrong ones were tried."""
+
+    default_code = "too_many_codes"
+
+
+class ExpiredCode(WrongCode):
+    """A code whose time is over."""
+
+    default_code = "code_expired"
+
+
+class NoVerification(WrongCode):
+    """No message has been sent to the address, so there is no code."""
+
+    default_code = "no_verification"
+
+
+class TooManyVerifications(RateLimited):
+    """So many messages were sent to verify addresses of one customer that no more are for now."""
+
+    default_code = "too_many_verifications"
 
 
 class AlreadyVerified(Conflict):

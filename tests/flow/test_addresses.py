@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
-from schemas.times import DAY
+from schemas.times import DAY, HOUR, MINUTE
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
 
@@ -57,6 +59,13 @@ async def ask(product: Live, id: str) -> dict[str, Any]:
     return max(asking, key=lambda each: each["at"])
 
 
+async def visit(product: Live, method: str, path: str) -> httpx.Response:
+    """What somebody without a key gets."""
+    transport = httpx.ASGITransport(product.together.app, client=("198.51.100.77", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://tactful") as nobody:
+        return await nobody.request(method, path)
+
+
 def code_in(message: dict[str, Any]) -> str:
     (code,) = set(CODE.findall(json.dumps(message["content"])))
     return str(code)
@@ -80,3 +89,105 @@ async def test_add_verify_and_the_next_message_goes_to_the_new_address(product: 
     items = (await product.ask("GET", C))["items"]
     assert [(each["address"], each["state"]) for each in items] == [(NEW, "verified"), (OLD, "former")]
     assert items[1]["former"] == "2026-03-02T10:00:00Z"
+
+
+async def test_the_link_in_the_message_verifies_once_and_following_it_changes_nothing(product: Live) -> None:
+    message = await ask(product, (await add(product))["id"])
+    (url,) = set(LINK.findall(json.dumps(message["content"])))
+    path = urlsplit(url).path
+    assert "Is this address yours?" in (await visit(product, "GET", path)).text
+    assert await recipients(product, "e-1") == [OLD]
+    done = (await visit(product, "POST", path)).text
+    assert "The address is confirmed" in done and "From now on our messages go there" in done and NEW not in done
+    assert await recipients(product, "e-2") == [OLD, NEW]
+    assert "confirmed already" in (await visit(product, "POST", path)).text
+    for wrong in (path[:-1] + ("A" if path[-1] != "A" else "B"), "/a/nonsense"):
+        assert "This link does not work" in (await visit(product, "POST", wrong)).text
+
+
+async def test_five_wrong_codes_end_a_code_and_a_new_message_begins_anew(product: Live) -> None:
+    id = (await add(product))["id"]
+    code = code_in(await ask(product, id))
+    wrong = f"{(int(code) + 1) % 10**6:06d}"
+    path = f"{C}/{id}/verification/code"
+    found = [(await product.editor.post(path, json={"code": wrong})).json()["code"] for _ in range(6)]
+    assert found == ["wrong_code"] * 4 + ["too_many_codes"] * 2
+    assert (await product.editor.post(path, json={"code": code})).json()["code"] == "too_many_codes"
+    await product.at(MONDAY + 2 * MINUTE)
+    newer = code_in(await ask(product, id))
+    assert newer != code
+    assert (await product.ask("POST", path, {"code": newer}))["state"] == "verified"
+    assert (await product.editor.post(path, json={"code": newer})).json()["code"] == "already_verified"
+
+
+async def test_tries_at_once_are_counted_one_after_the_other(product: Live) -> None:
+    id = (await add(product))["id"]
+    code = code_in(await ask(product, id))
+    guesses = [f"{(int(code) + step) % 10**6:06d}" for step in range(1, 21)]
+    path = f"{C}/{id}/verification/code"
+    answers = await asyncio.gather(*(product.editor.post(path, json={"code": guess}) for guess in guesses))
+    assert sorted(each.json()["code"] for each in answers) == ["too_many_codes"] * 16 + ["wrong_code"] * 4
+
+
+async def test_a_code_is_too_old_after_a_day_and_a_newer_message_ends_it(product: Live) -> None:
+    id = (await add(product))["id"]
+    path = f"{C}/{id}/verification/code"
+    first = code_in(await ask(product, id))
+    await product.at(MONDAY + HOUR)
+    second = code_in(await ask(product, id))
+    assert (await product.editor.post(path, json={"code": first})).json()["code"] == "wrong_code"
+    await product.at(MONDAY + HOUR + DAY)
+    assert (await product.editor.post(path, json={"code": second})).json()["code"] == "code_expired"
+    assert [each["state"] for each in (await product.ask("GET", C))["items"]] == ["verified", "unverified"]
+
+
+async def test_neither_log_nor_tables_nor_event_hold_the_address_or_the_code(product: Live, tmp_path: Path) -> None:
+    message = await ask(product, (await add(product))["id"])
+    code, (url,) = code_in(message).encode(), set(LINK.findall(json.dumps(message["content"])))
+    published = (tmp_path / "log.db").read_bytes() + (tmp_path / "log.db-wal").read_bytes()
+    assert b"tactful.address.verification_requested" in published
+    assert NEW.encode() not in published and url.rsplit("/", 1)[1].encode() not in published
+    async with product.together.databases["preference"].read() as tx:
+        (row,) = await tx.tuples("SELECT * FROM address_verification")
+    assert not [each for each in row if NEW in str(each) or code.decode() in str(each)]
+
+
+async def test_the_company_may_vouch_choose_and_remove(product: Live) -> None:
+    added = await add(product, verified=True)
+    assert (added["state"], added["main"]) == ("verified", True)
+    assert await recipients(product, "e-1") == [NEW]
+    old = next(each for each in (await product.ask("GET", C))["items"] if each["address"] == OLD)
+    assert (old["state"], old["main"]) == ("former", False)
+    again = await product.ask("PUT", f"{C}/{old['id']}/main")
+    assert (again["state"], again["main"]) == ("verified", True)
+    assert await recipients(product, "e-2") == [NEW, OLD]
+    await product.ask("DELETE", f"{C}/{old['id']}")
+    assert await recipients(product, "e-3") == [NEW, OLD, NEW]
+    assert (await product.editor.delete(f"{C}/{old['id']}")).status_code == 404
+
+
+async def test_an_unverified_address_is_no_main_one_beside_a_verified_one(product: Live) -> None:
+    id = (await add(product))["id"]
+    refused = await product.editor.put(f"{C}/{id}/main")
+    assert (refused.status_code, refused.json()["code"]) == (422, "not_verified")
+    assert (await product.editor.post(C, json={"channel": "email", "address": "nonsense"})).status_code == 422
+    assert (await add(product, f" {NEW.upper()} "))["id"] == id  # another spelling is the same address
+
+
+async def test_a_customer_cannot_have_messages_sent_without_end(product: Live) -> None:
+    ids = [(await add(product, f"a{number}@example.org"))["id"] for number in range(11)]
+    statuses = [(await product.editor.post(f"{C}/{id}/verification")).status_code for id in ids]
+    assert statuses == [201] * 10 + [429]
+    twice = await product.editor.post(f"{C}/{ids[0]}/verification")
+    assert twice.status_code == 200  # within a minute it is the same request
+
+
+async def test_a_second_telephone_stays_beside_the_first(product: Live) -> None:
+    first, second = [
+        await product.ask("POST", C, {"channel": "sms", "address": number, "verified": True})
+        for number in ("+4915112345678", "+4915112345679")
+    ]
+    assert (first["main"], second["main"], second["state"]) == (True, False, "verified")
+    third = await product.ask("POST", C, {"channel": "sms", "address": "+4915112345670"})
+    message = await ask(product, third["id"])
+    assert (message["to"], message["channel"]) == ("+4915112345670", "sms")

@@ -16,7 +16,7 @@ from schemas.fields import ChannelField, CustomerId, Document
 from schemas.times import format_instant
 from services.erasure.erased_customers import CustomerErased
 from services.kit.db.database import Database
-from services.kit.errors import NotFound, RateLimited
+from services.kit.errors import NotFound
 from services.kit.http.answer_types import TimeText
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
@@ -24,21 +24,31 @@ from services.kit.http.request_body import document_body
 from services.preference import store
 from services.preference.addresses.address_book import AddressBook, ChangeAuthor
 from services.preference.addresses.address_list import find_same, main_address, state_of
-from services.preference.addresses.verification_store import AddressVerification
+from services.preference.addresses.verification_store import MAX_ATTEMPTS, AddressVerification
 from services.preference.addresses.verifications import (
-    MAX_ATTEMPTS,
     AddressVerifications,
     VerificationAnswer,
     VerificationOutcome,
 )
 from services.preference.consents.change_origin import origin_of
-from services.preference.preference_errors import AlreadyVerified, CannotBeMain, CannotVerify, Overgrown, WrongCode
+from services.preference.preference_errors import (
+    AlreadyVerified,
+    CannotBeMain,
+    CannotVerify,
+    ExpiredCode,
+    NoVerification,
+    Overgrown,
+    SpentCode,
+    TooManyVerifications,
+    WrongCode,
+)
 from services.preference.preference_state import empty_state, to_facts
 
 READ: Final = "preferences:read"
 WRITE: Final = "preferences:write"
 API: Final = "api"
 ADDRESS: Final = "/{address}"
+CODE_ERRORS: Final = (WrongCode, SpentCode, ExpiredCode, NoVerification)
 
 AddressStateText = Literal["verified", "unverified", "unusable", "former"]
 
@@ -192,7 +202,7 @@ def _add_verification_routes(router: APIRouter, verifications: AddressVerificati
         summary="Send a message with a code and a link to this address",
         **answers(
             {201: VerificationFields, 200: VerificationFields},
-            NotFound, AlreadyVerified, CannotVerify, RateLimited, CustomerErased,
+            NotFound, AlreadyVerified, CannotVerify, TooManyVerifications, CustomerErased,
         ),
     )  # fmt: skip
     async def ask_to_verify_address(
@@ -204,7 +214,7 @@ def _add_verification_routes(router: APIRouter, verifications: AddressVerificati
     @router.post(
         f"{ADDRESS}/verification/code",
         summary="Verify the address by the code of the last message",
-        **answers({200: ChangedAddress}, NotFound, AlreadyVerified, WrongCode, CustomerErased),
+        **answers({200: ChangedAddress}, NotFound, AlreadyVerified, *CODE_ERRORS, CustomerErased),
     )
     async def verify_address_by_code(
         customer: CustomerId,
@@ -229,10 +239,10 @@ def _refusal(answer: VerificationAnswer) -> AlreadyVerified | WrongCode:
             return WrongCode(f"this is not the code of the last message; {answer.left} more may be tried")
         case VerificationOutcome.SPENT:
             detail = "too many codes were wrong, and the code does not work any more: send a new message"
-            return WrongCode(detail, code="too_many_codes")
+            return SpentCode(detail)
         case VerificationOutcome.EXPIRED:
-            return WrongCode("the code worked for 24 hours: send a new message", code="code_expired")
-    return WrongCode("no message has been sent to this address: send one first", code="no_verification")
+            return ExpiredCode("the code worked for 24 hours: send a new message")
+    return NoVerification("no message has been sent to this address: send one first")
 
 
 def _author(request: Request, principal: Principal) -> ChangeAuthor:

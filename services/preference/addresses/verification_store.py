@@ -13,6 +13,8 @@ from services.kit.db.database import Database, Tx
 
 VALID_FOR: Final = DAY
 """How long a link or a code works."""
+MAX_ATTEMPTS: Final = 5
+"""So many codes may be wrong; then a new message is needed."""
 KEPT_FOR: Final = 30 * DAY
 """How long a request is kept after its end; until then its link says why it does nothing any more."""
 _DELETED_AT_ONCE: Final = 500
@@ -84,8 +86,9 @@ async def list_waiting(tx: Tx, customer: str, now: Instant) -> dict[str, Address
     """The requests of a customer that can still be answered, by the id of their address."""
     rows = await tx.rows(
         f"SELECT {_COLUMNS} FROM address_verification WHERE customer = :customer AND expires > :now "
-        "AND verified IS NULL ORDER BY requested",
+        "AND verified IS NULL AND attempts < :most ORDER BY requested",
         customer=customer,
+        most=MAX_ATTEMPTS,
         now=now,
     )
     return {row.address: _to_verification(row) for row in rows}

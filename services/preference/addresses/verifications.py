@@ -21,23 +21,21 @@ from services.erasure.erased_customers import CustomerErased, ErasedCustomers
 from services.kit.bus.protocol import Bus
 from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Database, Tx
-from services.kit.errors import NotFound, RateLimited
+from services.kit.errors import NotFound
 from services.kit.runtime.clock import Clock
 from services.preference import store
 from services.preference.addresses import verification_store
 from services.preference.addresses.address_book import AddressBook
 from services.preference.addresses.address_list import AddressState, main_address, state_of, verify_address
-from services.preference.addresses.verification_store import AddressVerification
+from services.preference.addresses.verification_store import MAX_ATTEMPTS, AddressVerification
 from services.preference.consents.change_origin import ChangeOrigin
 from services.preference.consents.consent_requests import CONFIRMATION
 from services.preference.metrics import PreferenceMetrics
-from services.preference.preference_errors import AlreadyVerified, CannotVerify
+from services.preference.preference_errors import AlreadyVerified, CannotVerify, TooManyVerifications
 from services.preference.preference_state import PreferenceState, set_fields
 from services.preference.request_publisher import RequestPublisher, encode_request_event
 
 EVENT_SOURCE: Final = "/tactful/addresses"
-MAX_ATTEMPTS: Final = 5
-"""So many codes may be wrong; then a new message is needed."""
 SEND_AGAIN_AFTER: Final = MINUTE
 """Within it, asking again is the same request: whoever presses twice gets one message."""
 MAX_REQUESTS_A_DAY: Final = 10
@@ -112,7 +110,7 @@ class AddressVerifications:
     async def ask(self, customer: str, address_id: str) -> tuple[AddressVerification, bool]:
         """The request, and whether it is a new one.
 
-        Raises NotFound, AlreadyVerified, CannotVerify, RateLimited, CustomerErased.
+        Raises NotFound, AlreadyVerified, CannotVerify, TooManyVerifications, CustomerErased.
         """
         now = self._clock.now()
         async with self._database.write() as tx:
@@ -124,7 +122,7 @@ class AddressVerifications:
                 return last, False
             if await verification_store.count_since(tx, customer, now - DAY) >= MAX_REQUESTS_A_DAY:
                 detail = f"{MAX_REQUESTS_A_DAY} addresses of the customer were to be verified within 24 hours: wait"
-                raise RateLimited(detail, code="too_many_verifications", retry_after=3600)
+                raise TooManyVerifications(detail, retry_after=3600)
             fields = (customer, address_id, address.channel, now, now + verification_store.VALID_FOR)
             asked = AddressVerification(secrets.token_urlsafe(16), *fields)
             await verification_store.insert_verification(tx, asked)

@@ -12,11 +12,10 @@ from fastapi.responses import HTMLResponse
 from schemas.link_tokens import LinkToken, day_of, sign_token, verify_token
 from services.kit.http.auth import public
 from services.kit.http.openapi import page_answers
-from services.preference.addresses.address_list import main_address
 from services.preference.addresses.verifications import AddressVerifications, VerificationAnswer, VerificationOutcome
+from services.preference.centre.address_sentences import describe_outcome, name_address
 from services.preference.centre.languages import PageLanguage
 from services.preference.centre.link_context import LinkContext
-from services.preference.centre.masking import mask_own_address
 from services.preference.consents.change_origin import origin_of
 
 
@@ -46,8 +45,7 @@ def verify_routes(context: LinkContext, verifications: AddressVerifications) -> 
         if found.outcome is VerificationOutcome.WAITING:
             return _ask(context, request, language, found, token)
         centre = sign_token(context.keys.signing, LinkToken("p", link.customer, None, day_of(context.now())))
-        is_main = main_address(preference.addresses, found.address.channel) == found.address if found.address else False
-        heading, lines = describe_outcome(found, is_main, language)
+        heading, lines = describe_outcome(found, language)
         return context.message(
             request, language, 200, heading, *lines,
             less=context.with_language(request, f"/p/{centre}"), less_text=language.text("Back to your choices"),
@@ -59,39 +57,13 @@ def verify_routes(context: LinkContext, verifications: AddressVerifications) -> 
 def _ask(
     context: LinkContext, request: Request, language: PageLanguage, found: VerificationAnswer, token: str
 ) -> HTMLResponse:
-    mask = None if found.address is None else mask_own_address(found.address)
     heading = language.text("Is this address yours?")
-    lines = [language.text("Somebody has given it as yours. If it was you, press the button. If not, do nothing.")]
+    shown = [] if found.address is None else [name_address(found.address, language)]
+    lines = [*shown, language.text("Somebody has given it as yours. If it was you, press the button. If not, do nothing.")]
     act = {
         "action": context.with_language(request, f"/a/{token}"),
         "fields": [],
         "button": language.text("Yes, it is mine"),
         "primary": True,
     }
-    return context.message(request, language, 200, heading, *([mask] if mask else []), *lines, act=act)
-
-
-def describe_outcome(found: VerificationAnswer, is_main: bool, language: PageLanguage) -> tuple[str, list[str]]:
-    """A heading and sentences about what has become of a link or a code."""
-    match found.outcome:
-        case VerificationOutcome.VERIFIED:
-            lines = []
-            if is_main:
-                lines.append(language.text("From now on our messages go there."))
-            if found.former:
-                lines.append(language.text("We do not use the address before it any more."))
-            return language.text("Thank you. The address is confirmed."), lines
-        case VerificationOutcome.ALREADY:
-            return language.text("This address is confirmed already."), [language.text("Nothing has been changed.")]
-        case VerificationOutcome.WRONG:
-            text = language.plural(
-                "You can try once more.", "You can try %(num)d more times.", found.left
-            )  # fmt: skip
-            return language.text("This is not the code from our last message."), [text]
-        case VerificationOutcome.SPENT:
-            text = language.text("Have a new code sent to you.")
-            return language.text("Too many codes were wrong. This one does not work any more."), [text]
-        case VerificationOutcome.EXPIRED:
-            text = language.text("Have a new code sent to you.")
-            return language.text("This code or link is too old. It worked for 24 hours."), [text]
-    return language.text("We have sent no code to this address."), [language.text("Nothing has been changed.")]
+    return context.message(request, language, 200, heading, *lines, act=act)
