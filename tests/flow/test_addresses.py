@@ -38,7 +38,7 @@ ASKING = campaign(
 
 @pytest.fixture
 async def product(tmp_path: Path) -> AsyncIterator[Live]:
-    async with live(tmp_path, MONDAY) as running:
+    async with live(tmp_path, MONDAY, centre={"code_channels": "email,sms"}) as running:
         await running.policy(policy())
         await running.campaign(campaign())
         await running.campaign(ASKING)
@@ -191,3 +191,79 @@ async def test_a_second_telephone_stays_beside_the_first(product: Live) -> None:
     third = await product.ask("POST", C, {"channel": "sms", "address": "+4915112345670"})
     message = await ask(product, third["id"])
     assert (message["to"], message["channel"]) == ("+4915112345670", "sms")
+
+
+class CentrePage:
+    """The customer's page, used without script."""
+
+    def __init__(self, product: Live, path: str) -> None:
+        self._product, self.path = product, path
+
+    @classmethod
+    async def open(cls, product: Live) -> CentrePage:
+        links = await product.ask("POST", "/v1/preferences/c-1/links")
+        return cls(product, urlsplit(links["preferences"]).path)
+
+    async def show(self, language: str = "en") -> str:
+        return (await visit(self._product, "GET", f"{self.path}?lang={language}")).text
+
+    async def submit(self, **fields: str) -> httpx.Response:
+        transport = httpx.ASGITransport(self._product.together.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://tactful") as nobody:
+            return await nobody.post(f"{self.path}/addresses", data=fields)
+
+    async def id_of(self, masked: str) -> str:
+        """The id that the form of an address has."""
+        part = (await self.show()).split(f">{masked}</bdi>", 1)[1]
+        return re.findall(r'name="address" value="(\w+)"', part)[0]
+
+
+async def test_on_the_page_a_customer_adds_verifies_chooses_and_removes(product: Live) -> None:
+    page = await CentrePage.open(product)
+    told = await page.submit(action="add", channel="email", text=NEW)
+    assert told.status_code == 200 and "We are sending a message with a code to" in told.text
+    assert NEW not in told.text and "Code from our message" in told.text
+    await product.settle()
+    (message,) = [each for each in await product.inbox() if each["campaign"] == "verify"]
+    assert message["to"] == NEW
+    code, id = code_in(message), await page.id_of("a…\u2060@new.example")
+    wrong = await page.submit(action="code", address=id, code="12")
+    assert wrong.status_code == 422 and "You can try 4 more times." in wrong.text
+    arabic = "".join(chr(0x0660 + int(digit)) for digit in code)
+    done = await page.submit(action="code", address=id, code=f" {arabic[:3]} {arabic[3:]}")
+    assert "The address is confirmed" in done.text and "We do not use the address before it any more" in done.text
+    assert await recipients(product, "e-1") == [NEW]
+    former = await page.id_of("c…\u2060@example.org")
+    chosen = await page.submit(action="main", address=former)
+    assert "From now on messages by e-mail go to" in chosen.text
+    assert await recipients(product, "e-2") == [NEW, OLD]
+    removed = await page.submit(action="remove", address=id)
+    assert "We have removed" in removed.text and 'value="undo"' in removed.text
+    assert "Nothing has been changed" in (await page.submit(action="remove", address=id)).text
+    history = (await product.ask("GET", "/v1/preferences/c-1/history"))["items"]
+    sources = [each["source"] for each in history if each["field"] == "addresses"]
+    assert sources[:4] == ["centre", "centre", "confirmation", "centre"]
+
+
+async def test_the_page_refuses_what_it_does_not_offer(product: Live) -> None:
+    page = await CentrePage.open(product)
+    for channel, text in (("push", "token"), ("email", "nonsense"), ("sms", "12"), ("whatsapp", "+4915112345678")):
+        refused = await page.submit(action="add", channel=channel, text=text)
+        assert refused.status_code == 422, (channel, text)
+    assert f'value="{"12"}"' in (await page.submit(action="add", channel="sms", text="12")).text
+    for fields in ({"action": "become"}, {"action": "add", "channel": "email", "text": "a" * 401}, {}):
+        assert "cannot read" in (await page.submit(**fields)).text
+    assert len((await product.ask("GET", C))["items"]) == 1
+    unknown = CentrePage(product, "/p/nonsense")
+    assert "This link does not work" in (await unknown.submit(action="remove", address="x")).text
+
+
+async def test_without_a_campaign_that_sends_codes_the_page_offers_none(tmp_path: Path) -> None:
+    async with live(tmp_path, MONDAY) as running:
+        await running.policy(policy())
+        unverified = {"channel": "email", "address": NEW}
+        await running.customer(customer(addresses=[*customer()["addresses"], unverified]))
+        page = await CentrePage.open(running)
+        text = await page.show()
+        assert 'value="remove"' in text and 'value="add"' not in text and 'value="send"' not in text
+        assert (await page.submit(action="send", address=await page.id_of("a…\u2060@new.example"))).status_code == 422
