@@ -129,7 +129,9 @@ class Components:
             topics,
             self.adapters.gives_receipts,
         )
-        shadow_renderer = Renderer(self.snapshot, self.links, completer=completer, senders=self.senders, address_ids=ids)
+        shadow_renderer = Renderer(
+            self.snapshot, self.links, completer=completer, senders=self.senders, address_ids=ids
+        )
         self.shadow = ShadowRecorder(shadow_renderer.render_message, ShadowMetrics(self.registry))
 
     def _watch_adapters(self) -> None:

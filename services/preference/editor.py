@@ -191,8 +191,8 @@ class PreferenceEditor:
         actor: str | None = None,
         origin: ChangeOrigin = UNKNOWN_ORIGIN,
     ) -> EditResult:
-        """Set the addresses that `compute` makes of the customer's present preferences, under their lock. The same ones:
-        nothing is written. Raises what `compute` raises, and CustomerErased.
+        """Set the addresses that `compute` makes of the customer's present preferences, under their lock. Where they
+        are the same, nothing is written. Raises what `compute` raises, and CustomerErased.
         """
         now = self._clock.now()
 

@@ -28,7 +28,9 @@ UNTOLD: Final[Mapping[str, str]] = {
 
 
 def _describe_request(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "body"} | named(read_proof(bytes(row["body"])))
+    described: dict[str, Any] = {name: value for name, value in row.items() if name != "body"}
+    described |= named(read_proof(bytes(row["body"])))
+    return described
 
 
 def list_sections(region: str | None) -> tuple[ExportSection, ...]:

@@ -215,7 +215,7 @@ class CentrePage:
     async def id_of(self, masked: str) -> str:
         """The id that the form of an address has."""
         part = (await self.show()).split(f">{masked}</bdi>", 1)[1]
-        return re.findall(r'name="address" value="(\w+)"', part)[0]
+        return str(re.findall(r'name="address" value="(\w+)"', part)[0])
 
 
 async def test_on_the_page_a_customer_adds_verifies_chooses_and_removes(product: Live) -> None:

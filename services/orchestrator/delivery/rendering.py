@@ -108,7 +108,6 @@ class Renderer:
             topic=campaign.topic,
         )
 
-
     def _choose_address(self, planned: PlannedMessage, facts: Facts, now: Instant) -> Address | None:
         """Where the message goes: to the first address that it may use; but one that asks to verify an address goes to
         exactly that one.
@@ -158,6 +157,8 @@ def explanation_renderer(
             running.get_content(campaign.key, campaign.version)
         except KeyError:
             contents = _OneContent(compile_content(campaign.document))
-        return Renderer(contents, links, completer=completer, senders=senders, address_ids=ids).render_message(planned, facts, now)
+        return Renderer(contents, links, completer=completer, senders=senders, address_ids=ids).render_message(
+            planned, facts, now
+        )
 
     return render_message

@@ -165,9 +165,10 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
             {entry.address for entry in self.live_suppressions(attributes, t)} if self.suppressions.entries else ()
         )
         for index, address in enumerate(self.preference.addresses):
-            if address.channel == attributes.channel and address.problem is None and address.former is None:
-                if index not in suppressed_indexes:
-                    yield address
+            if address.channel != attributes.channel or index in suppressed_indexes:
+                continue
+            if address.problem is None and address.former is None:
+                yield address
 
 
 @lru_cache(maxsize=4096)

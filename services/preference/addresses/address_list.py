@@ -2,8 +2,8 @@
 
 The main address of a channel is the one that messages go to: the first verified one, else the first. Messages pass over
 former addresses and those without a canonical form (services/orchestrator/policy/customer_facts.py). An e-mail address
-that is verified by message or by the company's word becomes the main one, and the ones before it become former: somebody
-who gives a new mailbox has left the old one. On other channels a second address stays beside the first.
+that is verified by message or by the company's word becomes the main one, and the ones before it become former, since
+whoever gives a new mailbox has left the old one. On other channels a second address stays beside the first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from services.preference.preference_state import address_key
 
 
 class AddressState(StrEnum):
-    """What may go to an address: all, all but marketing, nothing as it cannot be used, nothing as it has a successor."""
+    """What may go to an address: all, all but marketing, or nothing: it cannot be used, or another took its place."""
 
     VERIFIED = "verified"
     UNVERIFIED = "unverified"

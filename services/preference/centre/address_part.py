@@ -1,4 +1,4 @@
-"""The part of the page with the customer's addresses: each with what can be done with it, and a field for another. Pure.
+"""The part of the page with the customer's addresses: what can be done with each, and a field for another. Pure.
 
 Addresses are masked: whoever has the link may choose among them, and learns none. Another one can be given where the
 company has said that it sends codes (`TACTFUL_CENTRE__CODE_CHANNELS`), since it is used once its code is entered.
@@ -14,7 +14,6 @@ from schemas.facts import Address, Preference
 from services.preference.addresses.address_list import AddressState, choose_main, find_same, main_address, state_of
 from services.preference.centre.languages import PageLanguage
 from services.preference.centre.masking import mask_own_address
-
 
 CODE_CHANNELS: Final = tuple(
     each.id for each in CHANNEL_REGISTRY.declarations.values() if each.address_kind in (EMAIL, PHONE)

@@ -125,7 +125,9 @@ def _submitted(view: CentreView, name: str, shown: str) -> str:
 
 def _leads(pages: CentrePages, preference: Preference, language: PageLanguage) -> list[str | Markup]:
     own_words = pages.brand.leads.get(language.code)
-    masked = [mask for address in preference.addresses if address.former is None and (mask := mask_own_address(address))]
+    masked = [
+        mask for address in preference.addresses if address.former is None and (mask := mask_own_address(address))
+    ]
     lines: list[str | Markup] = [own_words or language.text("Changes hold at once. You need no password.")]
     if masked:
         names = [f'<b dir="ltr">{escape(mask)}</b>' for mask in masked[:5]]

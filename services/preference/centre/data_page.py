@@ -9,9 +9,9 @@ import msgspec
 
 from schemas.facts import Consent, OptOut, Preference
 from schemas.permission import ALL_TOPICS
+from services.preference.centre.address_part import describe_state
 from services.preference.centre.change_sentences import zone_of
 from services.preference.centre.languages import PageLanguage
-from services.preference.centre.address_part import describe_state
 from services.preference.centre.masking import mask_own_address
 from services.preference.centre.page_html import CentrePages, FrameLinks
 from services.preference.centre.topic_texts import ShownTopic

@@ -180,9 +180,7 @@ class _Centre:
             return self._erased(request, language)
         after, _ = await self._context.read_customer(link.customer)
         more: dict[str, Any] = {"result": result.told, "typed": result.typed}
-        return await self._page(
-            token, request, language, after, show_topics(topics, language), result.status, **more
-        )
+        return await self._page(token, request, language, after, show_topics(topics, language), result.status, **more)
 
     def _unreadable(self, request: Request, language: PageLanguage) -> HTMLResponse:
         return self._context.message(

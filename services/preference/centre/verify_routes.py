@@ -59,7 +59,10 @@ def _ask(
 ) -> HTMLResponse:
     heading = language.text("Is this address yours?")
     shown = [] if found.address is None else [name_address(found.address, language)]
-    lines = [*shown, language.text("Somebody has given it as yours. If it was you, press the button. If not, do nothing.")]
+    lines = [
+        *shown,
+        language.text("Somebody has given it as yours. If it was you, press the button. If not, do nothing."),
+    ]
     act = {
         "action": context.with_language(request, f"/a/{token}"),
         "fields": [],

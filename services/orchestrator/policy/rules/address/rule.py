@@ -1,8 +1,8 @@
 """Denies where the customer has no usable address on the channel; marketing needs a verified one.
 
-Channels that need no address are always allowed. A message that asks to verify an address goes to one that is not
-verified, so it needs one such, and is never marketing; which one it is, the rendering finds by its id. An address without a canonical form is passed over, and the verdict
-says so.
+Channels that need no address are always allowed. A message that asks to verify an address needs one that is not
+verified, and is never marketing; which one it goes to, the rendering finds by its id. An address without a canonical
+form is passed over, and the verdict says so.
 """
 
 from typing import Any
