@@ -1,0 +1,47 @@
+"""Which e-mail addresses are former ones: another has taken their place, and no message goes to them any more. Pure.
+
+Whoever gives a new mailbox has left the old one. So of the verified e-mail addresses of a customer, those are current
+that were given last: by one event, or by one list. The ones given before are former since then. That follows from what
+the addresses are and when each was last set, whatever the order in which changes arrived. Beside it, a list may say of
+an address that it is a former one.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from schemas.address_kinds import EMAIL
+from schemas.addresses import kind_of_address
+from schemas.facts import Address
+from schemas.times import Instant
+
+_NEVER: Final[Instant] = -(2**63)
+
+
+def mark_former(
+    addresses: Iterable[Address],
+    key_of: Callable[[Address], str],
+    last_set: Mapping[str, Instant],
+    given: Mapping[str, Instant],
+) -> list[Address]:
+    """The addresses, each with the instant since which it is a former one, or None.
+
+    `last_set`: when those that events have merged were last set, by key. `given`: what the list or the event that gave
+    an address says of it.
+    """
+    every = [(address, last_set.get(key_of(address), _NEVER)) for address in addresses]
+    newest: dict[str, Instant] = {}
+    for address, at in every:
+        if _counts(address) and key_of(address) not in given:
+            newest[address.channel] = max(newest.get(address.channel, _NEVER), at)
+    marked: list[Address] = []
+    for address, at in every:
+        successor = newest.get(address.channel, _NEVER)
+        former = successor if _counts(address) and at < successor else given.get(key_of(address))
+        marked.append(address if former == address.former else msgspec.structs.replace(address, former=former))
+    return marked
+
+
+def _counts(address: Address) -> bool:
+    return address.verified and address.problem is None and kind_of_address(address.channel) is EMAIL
