@@ -41,6 +41,8 @@ from services.preference.address_carry_over import AddressCarryOver
 from services.preference.addresses import verification_store
 from services.preference.addresses.address_book import AddressBook
 from services.preference.addresses.api import address_routes
+from services.preference.addresses.hygiene_job import CHECK_SECONDS, AddressHygiene, HygieneMetrics
+from services.preference.addresses.report_api import report_routes
 from services.preference.addresses.verifications import AddressVerifications
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.address_forms import AddressForms
@@ -121,6 +123,7 @@ def build(
             *_page_routes(settings, database, editor, requests, clock, orchestrator, addresses),
             *_consent_routers(settings, database, requests, clock),
             address_routes(database, addresses.book, addresses.verifications, region),
+            report_routes(database),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
@@ -143,6 +146,8 @@ def build(
     service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("consent requests", requests.publisher.run_until_stopped)
     service.add_job("address verifications", addresses.verifications.publisher.run_until_stopped)
+    hygiene = AddressHygiene(database, clock, region, erased, HygieneMetrics(registry))
+    service.add_job("address report", partial(repeat_every, CHECK_SECONDS, hygiene.check))
     _add_clean_up(service, database, letters, clock)
     _add_retention(service, settings, database, bus, clock, registry)
     return service

@@ -12,6 +12,8 @@ _LETTERS: Final = "customer = :customer OR key = :key"
 
 UNTOLD: Final[Mapping[str, str]] = {
     "customer_lookup": "keys made of names and addresses that `preference_state` tells",
+    "address_report": "nothing about customers",
+    "address_report_example": "ids of customers, made of what `preference_state` tells",
     "topic_catalogue": "nothing about customers",
     "settled": "nothing about customers",
     "consent_wording": "texts that consents name, not about customers",

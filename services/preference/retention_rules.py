@@ -19,6 +19,8 @@ ENDLESS: Final[Mapping[str, str]] = {
     "customer_lookup": "derived from the state, and changes with it",
     "consent_wording": "texts without customers, which consents name for as long as they are proof",
     "consent_request": "goes 30 days after its time is over by a job of its own",
+    "address_report": "the last report alone: counts without customers",
+    "address_report_example": "the last report alone, made anew every six hours",
     "address_verification": "goes 30 days after its time is over by a job of its own",
     "topic_catalogue": "one row: the topics of the active policy",
     "settled": "one row a job of an upgrade",

@@ -13,7 +13,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from schemas.roles import Role
 from schemas.times import DAY, HOUR, MINUTE
+from services.erasure.erased_customers import ErasedCustomers
+from services.kit.observability.metrics import Registry
+from services.orchestrator.access import api_keys
+from services.preference.addresses.hygiene_job import AddressHygiene, HygieneMetrics
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
 
@@ -267,3 +272,83 @@ async def test_without_a_campaign_that_sends_codes_the_page_offers_none(tmp_path
         text = await page.show()
         assert 'value="remove"' in text and 'value="add"' not in text and 'value="send"' not in text
         assert (await page.submit(action="send", address=await page.id_of("a…\u2060@new.example"))).status_code == 422
+
+
+NUMBER = "+4915112345678"
+
+
+async def with_a_shared_number(product: Live) -> None:
+    number = {"channel": "sms", "address": NUMBER, "verified": True}
+    for key in ("c-1", "c-2", "c-3"):
+        await product.customer(customer(key, addresses=[*customer(key)["addresses"], number]))
+
+
+async def test_a_shared_number_is_told_and_a_stop_to_it_stops_all(product: Live) -> None:
+    await with_a_shared_number(product)
+    mailbox, number = (await product.ask("GET", C))["items"]
+    assert (mailbox["shared_with"], number["shared_with"]) == (0, 2)
+    page = await (await CentrePage.open(product)).show()
+    assert "2 other customers have it too" in page and "c-2" not in page
+    await product.ask("POST", "/v1/suppressions", {"address": NUMBER, "reason": "stop", "scope": {}})
+    hello = {"sms": {"en": {"text": "Hello"}}}
+    fields = {"class": "service", "topic": "account", "channels": ["sms"], "content": hello}
+    await product.campaign(campaign("hello", **fields))
+    for key in ("c-1", "c-2", "c-3"):
+        await product.send(event("shop.hello", f"h-{key}", subject=key))
+    await product.settle()
+    assert [each for each in await product.inbox() if each["campaign"] == "hello"] == []
+
+
+async def test_whoever_adds_an_address_does_not_learn_whether_somebody_has_it(product: Live) -> None:
+    page = await CentrePage.open(product)
+    await product.customer(customer("c-2", addresses=[{"channel": "sms", "address": NUMBER, "verified": True}]))
+    assert "other customer" not in (await page.submit(action="add", channel="sms", text=NUMBER)).text
+
+
+async def make_report(product: Live) -> Registry:
+    """Makes the report as the job does; returns its metrics."""
+    registry, database = Registry(), product.together.databases["preference"]
+    erased = ErasedCustomers(b"address-key-of-the-tests")
+    hygiene = AddressHygiene(database, product.clock, None, erased, HygieneMetrics(registry))
+    await hygiene.make()
+    await hygiene.check()
+    return registry
+
+
+def parts(report: dict[str, Any], channel: str, field: str) -> dict[str, Any]:
+    (found,) = [each["findings"] for each in report["channels"] if each["channel"] == channel]
+    return {each["finding"]: each[field] for each in found}
+
+
+async def test_the_report_counts_and_names_some_to_whoever_may_see_them(product: Live) -> None:
+    await with_a_shared_number(product)
+    former = {"channel": "email", "address": "old@example.org", "verified": True, "former": "2026-01-01T00:00:00Z"}
+    await product.customer(customer("c-4", addresses=[{"channel": "email", "address": "d@example.org"}]))
+    await product.customer(customer("c-5", addresses=[former]))
+    registry = await make_report(product)
+    assert registry.get_sample_value("tactful_address_findings", {"channel": "sms", "finding": "shared"}) == 3
+    found = await product.ask("GET", "/v1/reports/addresses")
+    assert parts(found, "email", "customers") == {"unreachable": 1, "unverified": 1, "stale": 0, "shared": 0}
+    assert parts(found, "sms", "customers") == {"unreachable": 0, "unverified": 0, "stale": 0, "shared": 3}
+    assert parts(found, "email", "examples")["unreachable"] == ["c-5"]
+    assert parts(found, "sms", "examples")["shared"] == ["c-1", "c-2", "c-3"]
+    _, key = await api_keys.create_key(product.database, "ops", Role.OPERATOR, "tests", MONDAY)
+    operator = await product.editor.get("/v1/reports/addresses", headers={"authorization": f"Bearer {key}"})
+    assert set(parts(operator.json(), "sms", "examples").values()) == {None}
+
+
+async def test_an_address_that_nobody_has_given_for_two_years_is_stale(product: Live) -> None:
+    await product.at(MONDAY + 731 * DAY)
+    await make_report(product)
+    found = await product.ask("GET", "/v1/reports/addresses")
+    assert parts(found, "email", "examples")["stale"] == ["c-1"]
+
+
+async def test_an_erased_customer_is_no_example(product: Live) -> None:
+    await with_a_shared_number(product)
+    await make_report(product)
+    await product.send(event("tactful.customer.erased", "gone", subject="c-2"))
+    await product.settle()
+    async with asyncio.timeout(30):
+        while "c-2" in str(await product.ask("GET", "/v1/reports/addresses")):
+            await asyncio.sleep(0.05)

@@ -24,6 +24,8 @@ from services.kit.http.request_body import document_body
 from services.preference import store
 from services.preference.addresses.address_book import AddressBook, ChangeAuthor
 from services.preference.addresses.address_list import find_same, main_address, state_of
+from services.preference.addresses.hygiene import lookup_value
+from services.preference.addresses.hygiene_store import count_sharing
 from services.preference.addresses.verification_store import MAX_ATTEMPTS, AddressVerification
 from services.preference.addresses.verifications import (
     AddressVerifications,
@@ -65,10 +67,13 @@ class ChangedAddress(TypedDict):
 
 
 class ListedAddress(ChangedAddress):
-    """An address with its text. `problem`: why it cannot be used."""
+    """An address with its text. `problem`: why it cannot be used. `shared_with`: so many other customers have it; what
+    the address itself stops, such as a STOP from a number, stops all of them.
+    """
 
     address: str
     problem: str | None
+    shared_with: int
 
 
 class RemovedAddress(TypedDict):
@@ -147,9 +152,12 @@ def address_routes(
     async def list_addresses(customer: CustomerId, principal: Principal = requires(READ)) -> Response:
         async with database.read() as tx:
             state = (await store.get_states(tx, [customer], region)).get(customer)
-        preference = to_facts(state or empty_state(customer))
+            preference = to_facts(state or empty_state(customer))
+            sharing = await count_sharing(tx, {lookup_value(each) for each in preference.addresses})
         items = [
-            changed_address(book.ids, preference, each) | {"address": each.address, "problem": each.problem}
+            changed_address(book.ids, preference, each)
+            | {"address": each.address, "problem": each.problem}
+            | {"shared_with": max(0, sharing.get(lookup_value(each), 1) - 1)}
             for each in preference.addresses
         ]
         return JSONResponse({"customer": customer, "items": items})

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.documents import DocumentError
 from schemas.facts import Address, Preference
 from services.kit.errors import NotFound
 from services.preference.addresses import verification_store
 from services.preference.addresses.address_book import AddressBook, ChangeAuthor
+from services.preference.addresses.hygiene import lookup_value
+from services.preference.addresses.hygiene_store import count_sharing
 from services.preference.addresses.verifications import AddressVerifications, VerificationOutcome
+from services.preference.centre.address_part import show_addresses
 from services.preference.centre.address_sentences import describe_outcome, name_address
 from services.preference.centre.centre_page import SaveResult
 from services.preference.centre.form import AddressForm
@@ -51,10 +54,13 @@ class AddressForms:
         """The channels on which the company sends codes."""
         return self._context.pages.brand.code_channels
 
-    async def list_waiting(self, customer: str) -> frozenset[str]:
-        """The ids of the addresses whose code can be entered."""
+    async def show(self, preference: Preference, typed: str, language: PageLanguage) -> dict[str, Any]:
+        """The part of the page with the addresses. `typed`: one that was not taken."""
+        values = {lookup_value(each) for each in preference.addresses}
         async with self._context.database.read() as tx:
-            return frozenset(await verification_store.list_waiting(tx, customer, self._context.now()))
+            waiting = await verification_store.list_waiting(tx, preference.customer, self._context.now())
+            sharing = await count_sharing(tx, values)
+        return show_addresses(preference, self.ids, waiting, sharing, self.code_channels, typed, language)
 
     async def carry_out(
         self, customer: str, form: AddressForm, language: PageLanguage, origin: ChangeOrigin

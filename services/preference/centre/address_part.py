@@ -4,7 +4,7 @@ Addresses are masked: whoever has the link may choose among them, and learns non
 company has said that it sends codes (`TACTFUL_CENTRE__CODE_CHANNELS`), since it is used once its code is entered.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from schemas.address_ids import AddressIds
@@ -12,6 +12,7 @@ from schemas.address_kinds import EMAIL, PHONE
 from schemas.channel_registry import CHANNEL_REGISTRY
 from schemas.facts import Address, Preference
 from services.preference.addresses.address_list import AddressState, choose_main, find_same, main_address, state_of
+from services.preference.addresses.hygiene import lookup_value
 from services.preference.centre.languages import PageLanguage
 from services.preference.centre.masking import mask_own_address
 
@@ -25,14 +26,19 @@ def show_addresses(
     preference: Preference,
     ids: AddressIds,
     waiting: Collection[str],
+    sharing: Mapping[str, int],
     code_channels: Sequence[str],
     typed: str,
     language: PageLanguage,
 ) -> dict[str, Any]:
-    """The values of the part. `waiting`: ids of addresses whose code can be entered; `typed`: an address that was not
-    taken.
+    """The values of the part. `waiting`: ids of addresses whose code can be entered; `sharing`: how many customers have
+    an address that several have, by its lookup value; `typed`: an address that was not taken.
     """
-    rows = [_row(preference, each, ids, waiting, code_channels, language) for each in preference.addresses]
+    rows = [
+        _row(preference, each, ids, waiting, code_channels, language)
+        | {"shared": _describe_sharing(each, sharing.get(lookup_value(each), 1) - 1, language)}
+        for each in preference.addresses
+    ]
     choices = [(channel, language.channel(channel)) for channel in code_channels]
     return {"rows": rows, "channels": choices, "typed": typed}
 
@@ -62,6 +68,19 @@ def _row(
         "waits": id in waiting and state is AddressState.UNVERIFIED,
         "actions": actions,
     }
+
+
+def _describe_sharing(address: Address, others: int, language: PageLanguage) -> str | None:
+    """How many other customers have the address; of one that is not verified it is not said, or whoever adds one here
+    would learn whether somebody has it.
+    """
+    if others < 1 or not address.verified:
+        return None
+    return language.plural(
+        "One other customer has it too. What stops messages to it, such as a STOP, stops them for both.",
+        "%(num)d other customers have it too. What stops messages to it, such as a STOP, stops them for all.",
+        others,
+    )
 
 
 def _can_be_main(preference: Preference, address: Address) -> bool:

@@ -28,7 +28,6 @@ from services.kit.http.openapi import page_answers
 from services.kit.http.request_body import described_body
 from services.preference import store
 from services.preference.centre.address_forms import AddressForms
-from services.preference.centre.address_part import show_addresses
 from services.preference.centre.centre_page import COUNTED_DAYS, CentreView, SaveResult, hash_texts, render_centre
 from services.preference.centre.change_sentences import describe_changes, describe_open_questions, zone_of
 from services.preference.centre.choices import SOURCE, Cell
@@ -287,8 +286,7 @@ class _Centre:
         **more: Any,
     ) -> HTMLResponse:
         counts = await self._count(preference.customer)
-        forms, waiting = self._addresses, await self._addresses.list_waiting(preference.customer)
-        part = show_addresses(preference, forms.ids, waiting, forms.code_channels, typed, language)
+        part = await self._addresses.show(preference, typed, language)
         part["action"] = self._context.with_language(request, f"/p/{token}/addresses")
         view = CentreView(preference, topics, language, self._context.now(), counts, addresses=part, **more)
         links = self._context.links(request, language, f"/p/{token}", data=f"/p/{token}/data")
