@@ -109,7 +109,7 @@ def build(
     signature = SenderSignature(settings.require("service_key"))
     handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser, terms)
     requests = ConsentRequests(database, bus, events, clock, signature, metrics, region, erased)
-    addresses = _Addresses(settings, database, bus, clock, editor, signature, metrics, erased)
+    addresses = _Addresses(settings, database, bus, clock, editor, signature, metrics, erased, registry)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
     app = build_app(
         title="Tactful: preference",
@@ -122,8 +122,7 @@ def build(
             dead_letter_routes("preference", letters),
             *_page_routes(settings, database, editor, requests, clock, orchestrator, addresses),
             *_consent_routers(settings, database, requests, clock),
-            address_routes(database, addresses.book, addresses.verifications, region),
-            report_routes(database),
+            *addresses.routers(database, region),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
@@ -145,9 +144,7 @@ def build(
     )
     service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("consent requests", requests.publisher.run_until_stopped)
-    service.add_job("address verifications", addresses.verifications.publisher.run_until_stopped)
-    hygiene = AddressHygiene(database, clock, region, erased, HygieneMetrics(registry))
-    service.add_job("address report", partial(repeat_every, CHECK_SECONDS, hygiene.check))
+    addresses.add_jobs(service)
     _add_clean_up(service, database, letters, clock)
     _add_retention(service, settings, database, bus, clock, registry)
     return service
@@ -166,6 +163,7 @@ class _Addresses:
         signature: SenderSignature,
         metrics: PreferenceMetrics,
         erased: ErasedCustomers,
+        registry: Registry,
     ) -> None:
         ids = AddressIds(settings.require("address_key").encode())
         self.book = AddressBook(editor, ids, clock, settings.region)
@@ -174,6 +172,16 @@ class _Addresses:
             self.book,
             settings.link_keys(),
         )
+        self._hygiene = AddressHygiene(database, clock, settings.region, erased, HygieneMetrics(registry))
+
+    def routers(self, database: Database, region: str | None) -> list[APIRouter]:
+        """The HTTP API."""
+        return [address_routes(database, self.book, self.verifications, region), report_routes(database)]
+
+    def add_jobs(self, service: Service) -> None:
+        """What publishes requests, and makes the report."""
+        service.add_job("address verifications", self.verifications.publisher.run_until_stopped)
+        service.add_job("address report", partial(repeat_every, CHECK_SECONDS, self._hygiene.make_if_due))
 
 
 def _consent_routers(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -27,17 +27,15 @@ SENDER: Final = "preference service"
 _BATCH: Final = 100
 
 
-class PublishedRequest(Protocol):
-    """A request that has an event."""
+class RequestEvent(NamedTuple):
+    """The event of a request: its id, the customer, and the event in the structured form of CloudEvents."""
 
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def customer(self) -> str: ...
+    id: str
+    customer: str
+    value: bytes
 
 
-R = TypeVar("R", bound=PublishedRequest)
+R = TypeVar("R")
 
 
 class RequestTable(Protocol[R]):
@@ -49,8 +47,8 @@ class RequestTable(Protocol[R]):
     async def mark_published(self, tx: Tx, ids: Sequence[str]) -> None:
         """Note that the events of these requests are in the log."""
 
-    def encode_event(self, request: R) -> bytes:
-        """The event, in the structured form of CloudEvents; without an address and without what confirms."""
+    def encode_event(self, request: R) -> RequestEvent:
+        """The event; without an address and without what confirms."""
 
 
 class RequestPublisher(Generic[R]):
@@ -94,25 +92,27 @@ class RequestPublisher(Generic[R]):
                 await wait_for_any(FALLBACK_INTERVAL, stopping, woken)
 
     async def _publish(self, requests: Sequence[R]) -> None:
-        await self._bus.publish([self._to_record(request) for request in requests])
+        events = [self._table.encode_event(request) for request in requests]
+        await self._bus.publish([self._to_record(event) for event in events])
         async with self._database.write() as tx:
-            await self._table.mark_published(tx, [request.id for request in requests])
+            await self._table.mark_published(tx, [event.id for event in events])
 
-    def _to_record(self, request: R) -> Outgoing:
-        key, value = request.customer.encode(), self._table.encode_event(request)
-        return Outgoing(self._topic, key, value, self._signature.headers(SENDER, key, value))
+    def _to_record(self, event: RequestEvent) -> Outgoing:
+        key = event.customer.encode()
+        return Outgoing(self._topic, key, event.value, self._signature.headers(SENDER, key, event.value))
 
 
 def encode_request_event(
-    request: PublishedRequest, source: str, type: str, requested: Instant, data: Mapping[str, Any]
-) -> bytes:
-    """The event of a request, in the structured form of CloudEvents."""
-    return msgspec.json.encode({
+    id: str, customer: str, source: str, type: str, requested: Instant, data: Mapping[str, Any]
+) -> RequestEvent:
+    """The event of a request."""
+    value = msgspec.json.encode({
         "specversion": "1.0",
-        "id": request.id,
+        "id": id,
         "source": source,
         "type": type,
-        "subject": request.customer,
+        "subject": customer,
         "time": format_instant(requested),
         "data": data,
     })  # fmt: skip
+    return RequestEvent(id, customer, value)

@@ -43,7 +43,7 @@ class AddressBook:
         self._clock = clock
         self._region = region
 
-    async def add(self, customer: str, given: Address, author: ChangeAuthor) -> tuple[Address, EditResult]:
+    async def add_given(self, customer: str, given: Address, author: ChangeAuthor) -> tuple[Address, EditResult]:
         """Add an address, or verify a known one where `given.verified` says so; returns it as it is then.
 
         Raises DocumentError for one that cannot be used, Overgrown, CustomerErased.
@@ -71,23 +71,23 @@ class AddressBook:
 
         def change(preference: Preference) -> tuple[Address, ...]:
             nonlocal chosen
-            chosen = self.find(preference, id)
+            chosen = self.find_by_id(preference, id)
             after = choose_main(preference.addresses, chosen)
             if main_address(after, chosen.channel) != find_same(after, chosen):
                 raise CannotBeMain(_why_not_main(chosen))
             return after
 
         result = await self._change(customer, change, author)
-        return self.find(result.after.preference, id), result
+        return self.find_by_id(result.after.preference, id), result
 
     async def remove(self, customer: str, id: str, author: ChangeAuthor) -> tuple[Address, EditResult]:
         """Remove an address; returns what it was. Raises NotFound, CustomerErased."""
 
         def change(preference: Preference) -> tuple[Address, ...]:
-            return remove_address(preference.addresses, self.find(preference, id))
+            return remove_address(preference.addresses, self.find_by_id(preference, id))
 
         result = await self._change(customer, change, author)
-        return self.find(result.before.preference, id), result
+        return self.find_by_id(result.before.preference, id), result
 
     async def _change(
         self, customer: str, change: Callable[[Preference], Iterable[Address]], author: ChangeAuthor
@@ -96,7 +96,7 @@ class AddressBook:
             customer, change, source=author.source, actor=author.actor, origin=author.origin
         )
 
-    def find(self, preference: Preference, id: str) -> Address:
+    def find_by_id(self, preference: Preference, id: str) -> Address:
         """The customer's address with this id. Raises NotFound."""
         for address in preference.addresses:
             if self.ids.of(preference.customer, address) == id:

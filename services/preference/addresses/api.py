@@ -174,7 +174,7 @@ def address_routes(
         new: NewAddress = document_body(NewAddress, examples=_NEW_EXAMPLES),
     ) -> Response:
         given = Address(new.channel.value, new.address, new.verified)
-        address, result = await book.add(customer, given, _author(request, principal))
+        address, result = await book.add_given(customer, given, _author(request, principal))
         is_new = find_same(result.before.preference.addresses, address) is None
         return JSONResponse(changed_address(book.ids, result.after.preference, address), 201 if is_new else 200)
 
@@ -229,7 +229,7 @@ def _add_verification_routes(router: APIRouter, verifications: AddressVerificati
         address: str,
         request: Request,
         principal: Principal = requires(WRITE),
-        body: VerificationCode = document_body(VerificationCode, examples={"a code": {"code": "123456"}}),
+        body: VerificationCode = document_body(VerificationCode),
     ) -> Response:
         answer = await verifications.try_code(customer, address, body.code, origin_of(request))
         if answer.outcome is not VerificationOutcome.VERIFIED or answer.address is None:

@@ -55,7 +55,7 @@ class AddressHygiene:
         self._metrics = metrics
         self._loop_share = LoopShare()
 
-    async def check(self) -> None:
+    async def make_if_due(self) -> None:
         """Make the report if it is due, and show the last one as metrics. Raises Transient."""
         if await self._claim():
             await self.make()
@@ -79,7 +79,7 @@ class AddressHygiene:
         counts, examples = Counter[Place](), dict[Place, list[str]]()
         last, more = "", True
         while more:
-            last, more = await self._read_page(last, counts, examples)
+            last, more = await self._read_customers(last, counts, examples)
         async with self._database.write() as tx:
             named = sorted({customer for found in examples.values() for customer in found})
             erased = await self._erased.among(tx, named)
@@ -87,7 +87,7 @@ class AddressHygiene:
             await hygiene_store.replace_report(tx, AddressReport(counts, kept))
             await store.set_settled(tx, MADE, str(self._clock.now()))
 
-    async def _read_page(
+    async def _read_customers(
         self, after: str, counts: Counter[Place], examples: dict[Place, list[str]]
     ) -> tuple[str, bool]:
         now: Instant = self._clock.now()

@@ -33,7 +33,7 @@ from services.preference.consents.consent_requests import CONFIRMATION
 from services.preference.metrics import PreferenceMetrics
 from services.preference.preference_errors import AlreadyVerified, CannotVerify, TooManyVerifications
 from services.preference.preference_state import PreferenceState, set_fields
-from services.preference.request_publisher import RequestPublisher, encode_request_event
+from services.preference.request_publisher import RequestEvent, RequestPublisher, encode_request_event
 
 EVENT_SOURCE: Final = "/tactful/addresses"
 SEND_AGAIN_AFTER: Final = MINUTE
@@ -73,11 +73,13 @@ class VerificationTable:
     list_unpublished = staticmethod(verification_store.list_unpublished)
     mark_published = staticmethod(verification_store.mark_published)
 
-    def encode_event(self, request: AddressVerification) -> bytes:
+    def encode_event(self, request: AddressVerification) -> RequestEvent:
         """The event of a request. It holds no address and nothing that verifies it."""
         data = {"request": request.id, "address": request.address, "channel": request.channel}
         data["expires"] = format_instant(request.expires)
-        return encode_request_event(request, EVENT_SOURCE, ADDRESS_VERIFICATION_REQUESTED, request.requested, data)
+        return encode_request_event(
+            request.id, request.customer, EVENT_SOURCE, ADDRESS_VERIFICATION_REQUESTED, request.requested, data
+        )
 
 
 class AddressVerifications:
@@ -115,7 +117,7 @@ class AddressVerifications:
         now = self._clock.now()
         async with self._database.write() as tx:
             state = await self._lock(tx, customer)
-            address = self._book.find(state.preference, address_id)
+            address = self._book.find_by_id(state.preference, address_id)
             _check_open(address)
             last = await verification_store.find_newest(tx, customer, address_id)
             if last is not None and last.attempts < MAX_ATTEMPTS and 0 <= now - last.requested < SEND_AGAIN_AFTER:
@@ -134,7 +136,7 @@ class AddressVerifications:
         now = self._clock.now()
         async with self._database.write() as tx:
             state = await self._lock(tx, customer)
-            address = self._book.find(state.preference, address_id)
+            address = self._book.find_by_id(state.preference, address_id)
             asked = await verification_store.find_newest(tx, customer, address_id)
             found = _judge(asked, address, now)
             if asked is None or found.outcome is not VerificationOutcome.WAITING:
@@ -177,7 +179,7 @@ class AddressVerifications:
         if preference is None or asked is None:
             return None
         try:
-            return self._book.find(preference, asked.address)
+            return self._book.find_by_id(preference, asked.address)
         except NotFound:
             return None
 
@@ -191,7 +193,7 @@ class AddressVerifications:
         await verification_store.mark_verified(tx, asked.id, now)
         new = sum(each.former is not None for each in after.preference.addresses)
         former = new - sum(each.former is not None for each in known)
-        verified = self._book.find(after.preference, asked.address)
+        verified = self._book.find_by_id(after.preference, asked.address)
         is_main = main_address(after.preference.addresses, verified.channel) == verified
         return VerificationAnswer(VerificationOutcome.VERIFIED, verified, former=former, is_main=is_main)
 

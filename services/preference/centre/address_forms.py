@@ -54,7 +54,7 @@ class AddressForms:
         """The channels on which the company sends codes."""
         return self._context.pages.brand.code_channels
 
-    async def show(self, preference: Preference, typed: str, language: PageLanguage) -> dict[str, Any]:
+    async def show_part(self, preference: Preference, typed: str, language: PageLanguage) -> dict[str, Any]:
         """The part of the page with the addresses. `typed`: one that was not taken."""
         values = {lookup_value(each) for each in preference.addresses}
         async with self._context.database.read() as tx:
@@ -72,7 +72,7 @@ class AddressForms:
                 case "add":
                     return await self._add(customer, form, author, language)
                 case "send":
-                    return await self._send(customer, form.address, language)
+                    return await self._send_code(customer, form.address, language)
                 case "code":
                     return await self._try_code(customer, form, language, origin)
                 case "main":
@@ -107,14 +107,14 @@ class AddressForms:
         if len(known.addresses) >= MAX_OWN:
             return _refused(language.text("These are more choices than we can keep. Please ask us."), typed=form.text)
         try:
-            added, _ = await self._book.add(customer, Address(form.channel, form.text, False), author)
+            added, _ = await self._book.add_given(customer, Address(form.channel, form.text, False), author)
         except (DocumentError, Overgrown):
             return _refused(language.text("We cannot use this address. Please check it."), typed=form.text)
-        return await self._send(customer, self.ids.of(customer, added), language)
+        return await self._send_code(customer, self.ids.of(customer, added), language)
 
-    async def _send(self, customer: str, id: str, language: PageLanguage) -> AddressResult:
+    async def _send_code(self, customer: str, id: str, language: PageLanguage) -> AddressResult:
         preference, _ = await self._context.read_customer(customer)
-        address = self._book.find(preference, id)
+        address = self._book.find_by_id(preference, id)
         if address.channel not in self.code_channels:
             return _refused(language.text("We do not know this choice. Please choose another one."))
         await self._verifications.ask(customer, id)

@@ -286,7 +286,7 @@ class _Centre:
         **more: Any,
     ) -> HTMLResponse:
         counts = await self._count(preference.customer)
-        part = await self._addresses.show(preference, typed, language)
+        part = await self._addresses.show_part(preference, typed, language)
         part["action"] = self._context.with_language(request, f"/p/{token}/addresses")
         view = CentreView(preference, topics, language, self._context.now(), counts, addresses=part, **more)
         links = self._context.links(request, language, f"/p/{token}", data=f"/p/{token}/data")

@@ -43,7 +43,7 @@ def verify_routes(context: LinkContext, verifications: AddressVerifications) -> 
         preference, _ = await context.read_customer(link.customer)
         language = context.language(request, preference)
         if found.outcome is VerificationOutcome.WAITING:
-            return _ask(context, request, language, found, token)
+            return _ask_first(context, request, language, found, token)
         centre = sign_token(context.keys.signing, LinkToken("p", link.customer, None, day_of(context.now())))
         heading, lines = describe_outcome(found, language)
         return context.message(
@@ -54,7 +54,7 @@ def verify_routes(context: LinkContext, verifications: AddressVerifications) -> 
     return router
 
 
-def _ask(
+def _ask_first(
     context: LinkContext, request: Request, language: PageLanguage, found: VerificationAnswer, token: str
 ) -> HTMLResponse:
     heading = language.text("Is this address yours?")

@@ -35,7 +35,7 @@ from services.preference.editor import check_topic
 from services.preference.metrics import PreferenceMetrics
 from services.preference.preference_errors import CannotAskForConsent
 from services.preference.preference_state import PreferenceState, set_fields
-from services.preference.request_publisher import RequestPublisher, encode_request_event
+from services.preference.request_publisher import RequestEvent, RequestPublisher, encode_request_event
 
 EVENT_SOURCE: Final = "/tactful/consents"
 CONFIRMATION: Final = "confirmation"
@@ -156,11 +156,13 @@ class ConsentRequestTable:
     list_unpublished = staticmethod(request_store.list_unpublished)
     mark_published = staticmethod(request_store.mark_published)
 
-    def encode_event(self, request: ConsentRequest) -> bytes:
+    def encode_event(self, request: ConsentRequest) -> RequestEvent:
         """The event of a request. It holds no address and nothing that confirms."""
         data = {"request": request.id, "channel": request.channel, "topic": request.topic}
         data["expires"] = format_instant(request.expires)
-        return encode_request_event(request, EVENT_SOURCE, CONSENT_REQUESTED, request.requested, data)
+        return encode_request_event(
+            request.id, request.customer, EVENT_SOURCE, CONSENT_REQUESTED, request.requested, data
+        )
 
 
 def grant(
