@@ -1,9 +1,10 @@
 """Which e-mail addresses are former ones: another has taken their place, and no message goes to them any more. Pure.
 
 Whoever gives a new mailbox has left the old one. So of the verified e-mail addresses of a customer, those are current
-that were given last: by one event, or by one list. The ones given before are former since then. That follows from what
-the addresses are and when each was last set, whatever the order in which changes arrived. Beside it, a list may say of
-an address that it is a former one.
+that one event has given last, and the ones before are former since then. That follows from what the addresses are and
+when each was last set, whatever the order in which changes arrived. A list says itself which of its addresses are
+former, and an event that repeats one of them changes nothing about that: a shop goes on telling the mailbox that it
+knows, long after the customer has given and verified another one here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,8 +28,8 @@ def mark_former(
 ) -> list[Address]:
     """The addresses, each with the instant since which it is a former one, or None.
 
-    `last_set`: when those that events have merged were last set, by key. `given`: what the list or the event that gave
-    an address says of it.
+    `last_set`: when those that events alone have given were last set, by key. `given`: what the list says
+    of those that it has.
     """
     every = [(address, last_set.get(key_of(address), _NEVER)) for address in addresses]
     newest: dict[str, Instant] = {}

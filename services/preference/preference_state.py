@@ -61,7 +61,7 @@ class PreferenceState(msgspec.Struct, frozen=True, array_like=True):
     `times`: per field. `trait_times`: of traits that were merged after the field was set, including removed ones.
     `address_times`: the same for addresses, by `channel NUL address`. `region`: the organisation's country, in which
     addresses of a customer without a country of their own are read. Stored as an array: fields keep their order, new
-    ones go to the end. `given_former`: of addresses whose list or event says that they are former ones, since when.
+    ones go to the end. `given_former`: of addresses that their list calls former ones, since when.
     `blocked_until` is of the version before quarantines, and None once a state is unpacked.
     """
 
@@ -149,7 +149,8 @@ def from_document(customer: Customer, region: str | None = None) -> PreferenceSt
     """The state that a document describes. Its fields have no times: any change may replace any of them."""
     fields = DEFAULT_TERMS.complete(fact_fields(customer, FIELDS))
     known = Preference(customer=customer.customer, version=1, **fields)
-    return with_region(PreferenceState(known), region)
+    given_former = {address_key(each): each.former for each in known.addresses if each.former is not None}
+    return with_region(PreferenceState(known, given_former=given_former), region)
 
 
 def with_region(state: PreferenceState, region: str | None) -> PreferenceState:
@@ -365,7 +366,7 @@ def recanonicalise_addresses(draft: StateDraft, region: str | None) -> None:
 
 def settle_former(draft: StateDraft) -> None:
     """Mark those addresses as former ones whose place others have taken."""
-    last_set = {key: times.last for key, times in draft.address_times.items()}
+    last_set = {key: times.last for key, times in draft.address_times.items() if times.first != NEVER}
     draft.addresses = mark_former(draft.addresses, address_key, last_set, draft.given_former)
 
 
@@ -417,10 +418,7 @@ def replace_addresses(draft: StateDraft, addresses: Sequence[Address], at: Insta
         elif entry_times.first <= at:
             times[key] = entry_times._replace(first=entry_times.last)
     draft.address_times = times
-    draft.given_former = {key: since for key, since in draft.given_former.items() if key in times}
-    for address in addresses:
-        if address_key(address) not in times and address.former is not None:
-            draft.given_former[address_key(address)] = address.former
+    draft.given_former = {address_key(each): each.former for each in addresses if each.former is not None}
     draft.addresses = [later.get(address_key(address), address) for address in addresses]
     draft.addresses += [address for key, address in later.items() if key not in listed]
     _sort_addresses(draft)
@@ -439,10 +437,6 @@ def merge_addresses(draft: StateDraft, addresses: Sequence[Address], at: Instant
         draft.changed = True
         if at < entry_times.last:
             continue
-        if address.former is None:
-            draft.given_former.pop(key, None)
-        else:
-            draft.given_former[key] = address.former
         if known:
             draft.addresses[known[0]] = address
             for index in reversed(known[1:]):

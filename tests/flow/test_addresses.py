@@ -289,7 +289,7 @@ async def test_a_shared_number_is_told_and_a_stop_to_it_stops_all(product: Live)
     assert (mailbox["shared_with"], number["shared_with"]) == (0, 2)
     page = await (await CentrePage.open(product)).show()
     assert "2 other customers have it too" in page and "c-2" not in page
-    await product.ask("POST", "/v1/suppressions", {"address": NUMBER, "reason": "stop", "scope": {}})
+    await product.ask("POST", "/v1/suppressions", {"address": NUMBER, "reason": "stop_keyword", "scope": {}})
     hello = {"sms": {"en": {"text": "Hello"}}}
     fields = {"class": "service", "topic": "account", "channels": ["sms"], "content": hello}
     await product.campaign(campaign("hello", **fields))
@@ -352,3 +352,16 @@ async def test_an_erased_customer_is_no_example(product: Live) -> None:
     async with asyncio.timeout(30):
         while "c-2" in str(await product.ask("GET", "/v1/reports/addresses")):
             await asyncio.sleep(0.05)
+
+
+async def test_a_shop_that_repeats_the_old_mailbox_does_not_bring_it_back(product: Live) -> None:
+    added = await add(product)
+    code = code_in(await ask(product, added["id"]))
+    await product.ask("POST", f"{C}/{added['id']}/verification/code", {"code": code})
+    repeated = [{"channel": "email", "address": OLD, "verified": True}]
+    await product.at(MONDAY + HOUR)
+    await product.send(event("tactful.customer.identified", "login", MONDAY + HOUR, addresses=repeated))
+    assert await recipients(product, "e-1") == [NEW]
+    newer = [{"channel": "email", "address": "third@example.org", "verified": True}]
+    await product.send(event("tactful.customer.identified", "moved", MONDAY + HOUR, addresses=newer))
+    assert await recipients(product, "e-2") == [NEW, "third@example.org"]

@@ -84,7 +84,7 @@ class Wishes:
             first[key] = min(first.get(key, (stamp[0], place)), (stamp[0], place))
         keys = [key_of(each) for each in listed]
         added = sorted((key for key in latest if key not in keys), key=lambda key: first[key])
-        last = {key_of(each): stamp[0] for stamp, _, each in later}
+        last = {key_of(each): stamp[0] for stamp, _, each in later if key_of(each) not in keys}
         known = [latest.get(key_of(each), each) for each in listed] + [latest[key] for key in added]
         return [with_former(each, known, last) for each in known]
 

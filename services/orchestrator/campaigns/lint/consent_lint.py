@@ -1,4 +1,4 @@
-"""Lint of campaigns that ask customers to confirm something: a consent (double opt-in), or that an address is theirs."""
+"""Lint of campaigns that ask customers to confirm a consent (double opt-in), or that an address is theirs."""
 
 import re
 from collections.abc import Iterable, Iterator
