@@ -97,11 +97,9 @@ def build(
     """Wires the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
-    region, address_key = settings.region, settings.require("address_key")
-    eraser = Eraser(database, ERASE_STEPS)
-    customer_eraser = CustomerEraser(address_key.encode(), region, eraser.wake.notify)
+    region, terms, eraser = settings.region, settings.consent.terms, Eraser(database, ERASE_STEPS)
+    customer_eraser = CustomerEraser(settings.require("address_key").encode(), region, eraser.wake.notify)
     erased = customer_eraser.erased
-    terms = settings.consent.terms
     editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased, terms)
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
     changes = RecentChanges(database, WATCHED_TABLES)
@@ -139,9 +137,8 @@ def build(
     service.facts = facts
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
     _add_recent_changes(service, changes)
-    service.add_consume_loop(
-        CONSUMER_GROUP, _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
-    )
+    loop = _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
+    service.add_consume_loop(CONSUMER_GROUP, loop)
     service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("consent requests", requests.publisher.run_until_stopped)
     addresses.add_jobs(service)

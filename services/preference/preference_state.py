@@ -149,6 +149,11 @@ def from_document(customer: Customer, region: str | None = None) -> PreferenceSt
     """The state that a document describes. Its fields have no times: any change may replace any of them."""
     fields = DEFAULT_TERMS.complete(fact_fields(customer, FIELDS))
     known = Preference(customer=customer.customer, version=1, **fields)
+    return as_listed(known, region)
+
+
+def as_listed(known: Preference, region: str | None) -> PreferenceState:
+    """The state of these preferences, as if one list had said all of them."""
     given_former = {address_key(each): each.former for each in known.addresses if each.former is not None}
     return with_region(PreferenceState(known, given_former=given_former), region)
 

@@ -89,7 +89,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "AdapterFields": ALL,
     "AddressFinding": "finding customers",
     "AddressReportAnswer": ALL,
-    "ChangedAddress": ALL,
+    "ChangedAddress": "id channel state verified main former",
     "ChannelFindings": ALL,
     "CustomerAddresses": ALL,
     "RemovedAddress": ALL,
