@@ -151,7 +151,7 @@ def test_a_new_address_is_asked_for_its_code_at_320_pixels(
 
 def test_an_address_is_added_by_keyboard_alone_without_script(scene: ShopDay, stranger: Any) -> None:
     page = stranger(viewport={"width": 320, "height": 700}).new_page()
-    page.goto(links(scene, "petra")["preferences"])
+    page.goto(f"{links(scene, 'petra')['preferences']}?lang=en")
     tab_to(page, NEW_ADDRESS)
     page.keyboard.type("petra@new.example")
     page.keyboard.press("Tab")
@@ -161,7 +161,7 @@ def test_an_address_is_added_by_keyboard_alone_without_script(scene: ShopDay, st
     page.keyboard.type("000000")
     with page.expect_navigation():
         page.keyboard.press("Enter")
-    assert "not the code" in page.locator("[role='status']").inner_text() or "confirmed" in page.content()
+    assert "not the code" in page.locator("[role='status']").inner_text()  # but once in a million times
 
 
 def test_no_page_scrolls_sideways(scene: ShopDay, stranger: Any, browser: Browser) -> None:
