@@ -59,13 +59,12 @@ def canonical_by_channel(channel: str | None, text: str, region: str | None) -> 
 
 def with_canonical_form(address: Address, region: str | None) -> Address:
     """The address with its canonical form, or with what makes it unusable."""
+    known = (address.channel, address.address, address.verified)
     try:
         canonical = canonical_address(address.channel, address.address, region)
     except BadAddress as error:
-        return Address(address.channel, address.address, address.verified, problem=error.problem)
-    return Address(
-        address.channel, address.address, address.verified, None if canonical == address.address else canonical
-    )
+        return Address(*known, problem=error.problem, former=address.former)
+    return Address(*known, None if canonical == address.address else canonical, former=address.former)
 
 
 def find_unusable(addresses: Iterable[tuple[str, str]], region: str | None) -> Iterator[UnusableAddress]:

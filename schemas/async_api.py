@@ -35,6 +35,8 @@ _OWN_EVENTS: Final[Mapping[str, str]] = {
     "tactful.contact.reported": "Another tool has contacted the customer.",
     "tactful.feedback.given": "The customer has given feedback.",
     "tactful.consent.requested": "Tactful asks a customer to confirm a consent; it publishes this itself.",
+    "tactful.address.verification_requested": "Tactful asks a customer to show that an address is theirs; it publishes "
+    "this itself. `address` is the opaque id of the address.",
 }
 
 

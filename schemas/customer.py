@@ -32,11 +32,14 @@ AddressText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 
 
 class AddressEntry(Document):
-    """Where the customer can be reached on one channel."""
+    """Where the customer can be reached on one channel. `former`: since when another address has taken its place; no
+    message goes to it any more.
+    """
 
     channel: ChannelField
     address: AddressText
     verified: bool = False
+    former: InstantField | None = None
 
 
 class ConsentRecord(Document):

@@ -15,6 +15,7 @@ class Address(msgspec.Struct, frozen=True, array_like=True):
     """An address of the customer on one channel: as it was given, and what `schemas/addresses.py` has made of it.
 
     `canonical`: its canonical form, where that is not what was given. `problem`: why it cannot be used, else None.
+    `former`: since when another has taken its place; no message goes to it any more.
     """
 
     channel: str
@@ -22,6 +23,7 @@ class Address(msgspec.Struct, frozen=True, array_like=True):
     verified: bool
     canonical: str | None = None
     problem: str | None = None
+    former: Instant | None = None
 
     @property
     def canonical_form(self) -> str:

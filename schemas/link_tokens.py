@@ -24,23 +24,34 @@ from schemas.times import DAY, Instant
 KEY_LABEL = b"tactful preference links v1"
 EDIT_DAYS: Final = 90
 """For so many days a link lets its holder edit."""
+CODE_DIGITS: Final = 6
+_CODE_LABEL = b"tactful address verification code v1\0"
 _MAC_SIZE = 16
 _MAX_TOKEN_LENGTH = 1024
 
-LinkKind = Literal["u", "p", "c"]
+LinkKind = Literal["u", "p", "c", "a"]
 
 
 class LinkBuilder(Protocol):
-    """Makes the links of a message by name: `unsubscribe`, `preferences`, and `confirm_consent` for a request."""
+    """Makes the links of a message by name: `unsubscribe`, `preferences`; `confirm_consent` for a request of a consent;
+    `verify_address`, and the `verification_code` that does the same, for a request to verify an address.
+    """
 
     def __call__(
-        self, customer: str, topic: str | None, cls: str, now: Instant, consent_request: str | None = None
+        self,
+        customer: str,
+        topic: str | None,
+        cls: str,
+        now: Instant,
+        consent_request: str | None = None,
+        address_request: str | None = None,
     ) -> dict[str, str]: ...
 
 
 class LinkToken(msgspec.Struct, frozen=True, array_like=True):
     """The content of a link. Kind `u` unsubscribes from `topic` (None: from marketing); `p` shows the preferences; `c`
-    confirms a consent, and has the id of its request in the place of a topic, so that tokens have one form for ever.
+    confirms a consent, and `a` an address; they have the id of the request in the place of a topic, so that tokens have
+    one form for ever.
 
     `issued`: the day on which it was made, in days since 1970 UTC; None in tokens of earlier versions.
     """
@@ -54,6 +65,11 @@ class LinkToken(msgspec.Struct, frozen=True, array_like=True):
     def consent_request(self) -> str | None:
         """The id of the request that a link of kind `c` confirms."""
         return self.topic if self.kind == "c" else None
+
+    @property
+    def address_request(self) -> str | None:
+        """The id of the request that a link of kind `a` confirms."""
+        return self.topic if self.kind == "a" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +144,12 @@ def create_link_builder(keys: LinkKeys, base_url: str) -> LinkBuilder:
     key, base = keys.signing, base_url.rstrip("/")
 
     def links(
-        customer: str, topic: str | None, cls: str, now: Instant, consent_request: str | None = None
+        customer: str,
+        topic: str | None,
+        cls: str,
+        now: Instant,
+        consent_request: str | None = None,
+        address_request: str | None = None,
     ) -> dict[str, str]:
         issued = day_of(now)
         made = {
@@ -137,9 +158,27 @@ def create_link_builder(keys: LinkKeys, base_url: str) -> LinkBuilder:
         }
         if consent_request is not None:
             made["confirm_consent"] = f"{base}/c/{sign_token(key, LinkToken('c', customer, consent_request, issued))}"
+        if address_request is not None:
+            made["verify_address"] = f"{base}/a/{sign_token(key, LinkToken('a', customer, address_request, issued))}"
+            made["verification_code"] = _verification_code(key, customer, address_request)
         return made
 
     return links
+
+
+def is_verification_code(keys: LinkKeys, customer: str, request: str, text: str) -> bool:
+    """Whether the text is the code of this request, by the key of today or a former one. Takes the same time for all
+    texts.
+    """
+    given = text.encode("utf-8", "surrogatepass")
+    codes = [_verification_code(key, customer, request).encode() for key in (keys.signing, *keys.former)]
+    return any([hmac.compare_digest(code, given) for code in codes])  # noqa: C419 - all are compared
+
+
+def _verification_code(key: bytes, customer: str, request: str) -> str:
+    """Six digits, made of the request's id whenever they are needed, so that they are kept nowhere but in messages."""
+    mac = hmac.digest(key, _CODE_LABEL + msgspec.msgpack.encode((customer, request)), "sha256")
+    return f"{int.from_bytes(mac[:16]) % 10**CODE_DIGITS:0{CODE_DIGITS}d}"
 
 
 def _mac(key: bytes, payload: bytes) -> bytes:

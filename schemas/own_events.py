@@ -41,6 +41,8 @@ CONTACT_REPORTED: Final = "tactful.contact.reported"
 FEEDBACK_GIVEN: Final = "tactful.feedback.given"
 CONSENT_REQUESTED: Final = "tactful.consent.requested"
 """Put into the log by the preference service: a campaign of the company answers it with a message to confirm by."""
+ADDRESS_VERIFICATION_REQUESTED: Final = "tactful.address.verification_requested"
+"""The same for an address: the message goes to that one, and nobody else's confirmation verifies it."""
 RESERVED_PREFIX: Final = "tactful."
 OUTGOING_PREFIX: Final = "tactful.message."
 """What Tactful itself publishes; such an event may come back to it, and then only triggers campaigns."""
@@ -60,6 +62,7 @@ OWN_EVENT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     CONTACT_REPORTED: ("channel", "class", "intent", "topic", "campaign", "at"),
     FEEDBACK_GIVEN: ("score", "scale", "text", "about"),
     CONSENT_REQUESTED: ("request", "channel", "topic", "expires"),
+    ADDRESS_VERIFICATION_REQUESTED: ("request", "address", "channel", "expires"),
 }
 """The types, each with the fields of its `data`."""
 MAX_COMPARED: Final = 200
@@ -406,7 +409,7 @@ def _check_feedback(check: _Check, _: Collection[str]) -> None:
 
 def _check_requested(check: _Check, _: Collection[str]) -> None:
     check.drop_misspelled()
-    for name in ("request", "channel", "topic", "expires"):
+    for name in OWN_EVENT_TYPES[check.event.type]:
         value = check.data.get(name)
         if not (isinstance(value, str) and 0 < len(value) <= MAX_REQUEST_TEXT):
             check.drop_all()
@@ -427,6 +430,7 @@ _CHECKERS: Final[Mapping[str, Callable[[_Check, Collection[str]], None]]] = {
     CONTACT_REPORTED: _check_reported,
     FEEDBACK_GIVEN: _check_feedback,
     CONSENT_REQUESTED: _check_requested,
+    ADDRESS_VERIFICATION_REQUESTED: _check_requested,
 }
 
 

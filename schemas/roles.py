@@ -48,12 +48,13 @@ ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     | {"events:write", "preferences:write", "situations:write", "contacts:write", "replies:read", "replies:decide"},
     Role.OPERATOR: _READ_ACTIONS
     | {"holds:write", "campaigns:pause", "campaigns:stop", "dead_letters:read", "dead_letters:write"}
-    | {"suppressions:read", "violations:read", "events:write", "adapters:test", "replies:read"},
+    | {"suppressions:read", "violations:read", "events:write", "adapters:test", "replies:read"}
+    | {"address_report:read"},
     Role.PRIVACY: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
     | {"events:write", "preferences:write", "suppressions:write", "suppressions:delete", "customers:erase"}
     | {"replies:read", "replies:decide", "audit_log:read"}
-    | {"suppressions:export", "customers:export"},
+    | {"suppressions:export", "customers:export", "address_report:read"},
     Role.AUDITOR: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
     | {"dead_letters:read", "violations:read", "replies:read"}

@@ -52,7 +52,16 @@ from services.suppression import app as suppression_app
 
 SERVICE_NAMES = ("orchestrator", "preference", "suppression")
 PATH_PREFIXES: Mapping[str, tuple[str, ...]] = {
-    "preference": ("/v1/preferences", "/v1/consents", "/p", "/u", "/c", "/internal/preference"),
+    "preference": (
+        "/v1/preferences",
+        "/v1/consents",
+        "/p",
+        "/u",
+        "/c",
+        "/a",
+        "/v1/reports/addresses",
+        "/internal/preference",
+    ),
     "suppression": ("/v1/suppressions", "/v1/holds", "/v1/situations", "/internal/suppression"),
     "development": ("/v1/dev",),
 }

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from schemas.address_ids import AddressIds
 from schemas.link_tokens import create_link_builder, list_page_prefixes
 from schemas.topics import OUT_TOPICS
 from services.clients.address_hashes import AddressHasher
@@ -116,8 +117,9 @@ class Components:
         """What decides and renders, live and in shadow."""
         completer = ContentCompleter(self.settings)
         tracker = LinkTracker(self.settings.tracked_links, list_page_prefixes(self.settings.web.public_url))
+        ids = AddressIds(self.settings.require("address_key").encode())
         self.renderer = Renderer(
-            self.snapshot, self.links, self.decision_metrics.record_rendering, completer, self.senders, tracker
+            self.snapshot, self.links, self.decision_metrics.record_rendering, completer, self.senders, tracker, ids
         )
         self.evaluator = Evaluator(
             self.database,
@@ -127,7 +129,9 @@ class Components:
             topics,
             self.adapters.gives_receipts,
         )
-        shadow_renderer = Renderer(self.snapshot, self.links, completer=completer, senders=self.senders)
+        shadow_renderer = Renderer(
+            self.snapshot, self.links, completer=completer, senders=self.senders, address_ids=ids
+        )
         self.shadow = ShadowRecorder(shadow_renderer.render_message, ShadowMetrics(self.registry))
 
     def _watch_adapters(self) -> None:

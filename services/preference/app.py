@@ -7,6 +7,7 @@ from typing import Protocol
 
 from fastapi import APIRouter
 
+from schemas.address_ids import AddressIds
 from schemas.topics import DEAD_LETTERS, EVENTS, OPT_OUTS, OUT_TOPICS
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
 from services.erasure.erased_customers import ErasedCustomers
@@ -37,13 +38,21 @@ from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.kit.signed_json import DocumentSigner
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
+from services.preference.addresses import verification_store
+from services.preference.addresses.address_book import AddressBook
+from services.preference.addresses.api import address_routes
+from services.preference.addresses.hygiene_job import CHECK_SECONDS, AddressHygiene, HygieneMetrics
+from services.preference.addresses.report_api import report_routes
+from services.preference.addresses.verifications import AddressVerifications
 from services.preference.api import internal_routes, preference_routes
+from services.preference.centre.address_forms import AddressForms
 from services.preference.centre.brand import load_brand
 from services.preference.centre.confirm_routes import confirm_routes
 from services.preference.centre.link_context import LinkContext
 from services.preference.centre.link_routes import ContactCounter, centre_routes
 from services.preference.centre.links_api import links_routes
 from services.preference.centre.unsubscribe_routes import unsubscribe_routes
+from services.preference.centre.verify_routes import verify_routes
 from services.preference.consents import request_store
 from services.preference.consents.api import consent_routes, wording_routes
 from services.preference.consents.consent_report import EXPORT_KEY_PURPOSE
@@ -88,11 +97,9 @@ def build(
     """Wires the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
-    region, address_key = settings.region, settings.require("address_key")
-    eraser = Eraser(database, ERASE_STEPS)
-    customer_eraser = CustomerEraser(address_key.encode(), region, eraser.wake.notify)
+    region, terms, eraser = settings.region, settings.consent.terms, Eraser(database, ERASE_STEPS)
+    customer_eraser = CustomerEraser(settings.require("address_key").encode(), region, eraser.wake.notify)
     erased = customer_eraser.erased
-    terms = settings.consent.terms
     editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased, terms)
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
     changes = RecentChanges(database, WATCHED_TABLES)
@@ -100,6 +107,7 @@ def build(
     signature = SenderSignature(settings.require("service_key"))
     handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser, terms)
     requests = ConsentRequests(database, bus, events, clock, signature, metrics, region, erased)
+    addresses = _Addresses(settings, database, bus, clock, editor, signature, metrics, erased, registry)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
     app = build_app(
         title="Tactful: preference",
@@ -110,8 +118,9 @@ def build(
             preference_routes(database, editor, region),
             internal_routes(database, facts, wake_signal, region),
             dead_letter_routes("preference", letters),
-            *_page_routes(settings, database, editor, requests, clock, orchestrator),
+            *_page_routes(settings, database, editor, requests, clock, orchestrator, addresses),
             *_consent_routers(settings, database, requests, clock),
+            *addresses.routers(database, region),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
@@ -128,14 +137,48 @@ def build(
     service.facts = facts
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
     _add_recent_changes(service, changes)
-    service.add_consume_loop(
-        CONSUMER_GROUP, _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
-    )
+    loop = _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
+    service.add_consume_loop(CONSUMER_GROUP, loop)
     service.add_job("erasure", eraser.run_until_stopped)
-    service.add_job("consent requests", requests.run_until_stopped)
+    service.add_job("consent requests", requests.publisher.run_until_stopped)
+    addresses.add_jobs(service)
     _add_clean_up(service, database, letters, clock)
     _add_retention(service, settings, database, bus, clock, registry)
     return service
+
+
+class _Addresses:
+    """What changes and verifies addresses."""
+
+    def __init__(
+        self,
+        settings: PreferenceSettings,
+        database: Database,
+        bus: Bus,
+        clock: Clock,
+        editor: PreferenceEditor,
+        signature: SenderSignature,
+        metrics: PreferenceMetrics,
+        erased: ErasedCustomers,
+        registry: Registry,
+    ) -> None:
+        ids = AddressIds(settings.require("address_key").encode())
+        self.book = AddressBook(editor, ids, clock, settings.region)
+        self.verifications = AddressVerifications(
+            *(database, bus, settings.kafka.events_topic, clock, signature, metrics, settings.region, erased),
+            self.book,
+            settings.link_keys(),
+        )
+        self._hygiene = AddressHygiene(database, clock, settings.region, erased, HygieneMetrics(registry))
+
+    def routers(self, database: Database, region: str | None) -> list[APIRouter]:
+        """The HTTP API."""
+        return [address_routes(database, self.book, self.verifications, region), report_routes(database)]
+
+    def add_jobs(self, service: Service) -> None:
+        """What publishes requests, and makes the report."""
+        service.add_job("address verifications", self.verifications.publisher.run_until_stopped)
+        service.add_job("address report", partial(repeat_every, CHECK_SECONDS, self._hygiene.make_if_due))
 
 
 def _consent_routers(
@@ -174,6 +217,10 @@ def _add_clean_up(
         "old consent requests",
         partial(repeat_every, EXPIRY_SECONDS, lambda: request_store.delete_old_requests(database, now())),
     )
+    service.add_job(
+        "old address verifications",
+        partial(repeat_every, EXPIRY_SECONDS, lambda: verification_store.delete_old_verifications(database, now())),
+    )
 
 
 def _page_routes(
@@ -183,14 +230,16 @@ def _page_routes(
     requests: ConsentRequests,
     clock: Clock,
     counter: ContactCounter,
+    addresses: _Addresses,
 ) -> list[APIRouter]:
     """The public pages, and the links to them."""
     context = LinkContext(database, editor, clock, settings.link_keys(), settings.region, load_brand(settings.centre))
     return [
-        centre_routes(context, counter, requests),
+        centre_routes(context, counter, requests, AddressForms(context, addresses.book, addresses.verifications)),
         confirm_routes(context, requests),
         unsubscribe_routes(context),
         links_routes(context, settings.web.public_url),
+        verify_routes(context, addresses.verifications),
     ]
 
 

@@ -17,7 +17,7 @@ from schemas.quarantine import unknown_record
 from schemas.recorded import PreferenceSnapshot
 from schemas.times import Instant
 from services.preference.document_form import FIELDS, fact_fields
-from services.preference.preference_state import PreferenceState, to_facts, with_region
+from services.preference.preference_state import PreferenceState, as_listed, to_facts
 
 QUARANTINE_FIELD = "quarantines"
 """No field of the document: the history tells under this name when a quarantine begins and ends."""
@@ -65,7 +65,7 @@ def rebuild_state(
     parts = fact_fields(validate_document(Customer, {"customer": customer, **checked}), FIELDS)
     parts |= {name: fields[name] for name in _TEXT_FIELDS if name in fields}
     parts |= {"version": last if version is None else version, "quarantines": quarantines}
-    return with_region(PreferenceState(msgspec.structs.replace(Preference(customer), **parts)), region)
+    return as_listed(msgspec.structs.replace(Preference(customer), **parts), region)
 
 
 def rebuild_known_states(

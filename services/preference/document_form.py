@@ -51,10 +51,7 @@ def preference_document(preference: Preference) -> dict[str, Any]:
         "country": preference.country,
         "zone": preference.zone,
         "traits": msgspec.json.decode(preference.traits),
-        "addresses": [
-            {"channel": address.channel, "address": address.address, "verified": address.verified}
-            for address in preference.addresses
-        ],
+        "addresses": [address_document(address) for address in preference.addresses],
         "consent": [consent_document(record) for record in preference.consent],
         "opt_outs": [opt_out_document(entry) for entry in preference.opt_outs],
         "paused_until": _format_instant(preference.paused_until),
@@ -65,6 +62,12 @@ def preference_document(preference: Preference) -> dict[str, Any]:
             for hours in preference.quiet_hours
         ],
     }
+
+
+def address_document(address: Address) -> dict[str, Any]:
+    """One entry of `addresses` as JSON; `former` only where it is set."""
+    document = {"channel": address.channel, "address": address.address, "verified": address.verified}
+    return document if address.former is None else document | {"former": format_instant(address.former)}
 
 
 def opt_out_document(entry: OptOut) -> dict[str, Any]:
@@ -89,7 +92,9 @@ def _fact_field(customer: Customer, name: str) -> Any:
         case "traits":
             return msgspec.json.encode(value)
         case "addresses":
-            return tuple(Address(entry.channel.value, entry.address, entry.verified) for entry in value)
+            return tuple(
+                Address(entry.channel.value, entry.address, entry.verified, former=entry.former) for entry in value
+            )
         case "consent":
             return tuple(_to_consent(record) for record in value)
         case "opt_outs":

@@ -8,13 +8,13 @@ before may name a topic that the policy no longer has.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from schemas.consent_evidence import find_unproven
 from schemas.documents import did_you_mean
-from schemas.facts import Consent, OptOut, Preference
+from schemas.facts import Address, Consent, OptOut, Preference
 from schemas.link_tokens import LinkToken
 from schemas.policy_topics import PolicyTopics
 from schemas.service_api import AttemptScope
@@ -181,6 +181,29 @@ class PreferenceEditor:
         if not scopes:
             return EditResult(before, after, None)
         return EditResult(before, after, await self._wait_until_enforced(customer, scopes, CENTRE, start))
+
+    async def change_addresses(
+        self,
+        customer: str,
+        compute: Callable[[Preference], Iterable[Address]],
+        *,
+        source: str,
+        actor: str | None = None,
+        origin: ChangeOrigin = UNKNOWN_ORIGIN,
+    ) -> EditResult:
+        """Set the addresses that `compute` makes of the customer's present preferences, under their lock. Where they
+        are the same, nothing is written. Raises what `compute` raises, and CustomerErased.
+        """
+        now = self._clock.now()
+
+        def change(state: PreferenceState, _: PolicyTopics | None) -> PreferenceState:
+            after = tuple(compute(state.preference))
+            return state if after == state.preference.addresses else set_fields(state, {"addresses": after}, now)
+
+        cause = store.ChangeCause(source, at=now, recorded=now, actor=actor, **origin._asdict())
+        before, after = await self._apply_change(customer, cause, change)
+        self._metrics.changes(source, "unchanged" if after is before else "changed").inc()
+        return EditResult(before, after, None)
 
     async def unsubscribe(self, token: LinkToken, origin: ChangeOrigin = UNKNOWN_ORIGIN) -> tuple[Enforcement, OptOut]:
         """Apply an unsubscribe link: opt out of its topic, or of marketing when that is required or not named.

@@ -64,6 +64,8 @@ ERASE_STEPS: Final[tuple[EraseStep, ...]] = (
     deletes("customer_lookup"),
     deletes("preference_change"),
     deletes("consent_request"),
+    deletes("address_verification"),
+    deletes("address_report_example"),
     deletes("preference_inbox"),
     delete_stored_answers,
     forget_outgoing,

@@ -12,6 +12,8 @@ _LETTERS: Final = "customer = :customer OR key = :key"
 
 UNTOLD: Final[Mapping[str, str]] = {
     "customer_lookup": "keys made of names and addresses that `preference_state` tells",
+    "address_report": "nothing about customers",
+    "address_report_example": "ids of customers, made of what `preference_state` tells",
     "topic_catalogue": "nothing about customers",
     "settled": "nothing about customers",
     "consent_wording": "texts that consents name, not about customers",
@@ -51,6 +53,9 @@ def list_sections(region: str | None) -> tuple[ExportSection, ...]:
             "Consents that you were asked to confirm",
             ("requested", "id"),
             describe=_describe_request,
+        ),
+        ExportSection(
+            "address_verification", "Messages by which you were asked to verify an address", ("requested", "id")
         ),
         ExportSection("preference_inbox", "Events about your preferences that were applied", ("source", "event_id")),
         ExportSection("dead_letter", "Records about your preferences that could not be read", ("id",), _LETTERS),

@@ -11,13 +11,22 @@ Permanent
     CannotAskForConsent   a consent to be confirmed by a message for which the customer has no address
     OptOutNotAllowed      an opt-out from a required topic, or from transactional messages
     IncompleteDocument    a PUT that lacks fields which are set today
+    CannotVerify          an address to which no message can go
+    CannotBeMain          an address that messages would pass over
+    WrongCode             a code that does not verify the address
+      SpentCode           ... since too many wrong ones were tried
+      ExpiredCode         ... since its time is over
+      NoVerification      ... since no message was sent
   Conflict 409
+    AlreadyVerified       the address is verified
     CustomerErased        the customer was erased (services.erasure)
+  RateLimited 429
+    TooManyVerifications  too many messages to verify addresses of one customer
   PreconditionFailed      the preferences have changed since the version that the caller names
 """
 
 from services.erasure.erased_customers import CustomerErased
-from services.kit.errors import Invalid, RejectedRecord
+from services.kit.errors import Conflict, Invalid, RateLimited, RejectedRecord
 
 
 class Unreadable(RejectedRecord):
@@ -66,6 +75,54 @@ class IncompleteDocument(Invalid):
     """A PUT replaces the whole document, but fields that are set today are missing from it."""
 
     default_code = "partial_document"
+
+
+class CannotVerify(Invalid):
+    """No message can go to this address, so none can verify it."""
+
+    default_code = "unusable_address"
+
+
+class CannotBeMain(Invalid):
+    """Messages would pass over this address: it is not verified while another is, or it cannot be used."""
+
+    default_code = "not_verified"
+
+
+class WrongCode(Invalid):
+    """A code that is not that of the last message to the address."""
+
+    default_code = "wrong_code"
+
+
+class SpentCode(WrongCode):
+    """A code that does nothing any more, since too many wrong ones were tried."""
+
+    default_code = "too_many_codes"
+
+
+class ExpiredCode(WrongCode):
+    """A code whose time is over."""
+
+    default_code = "code_expired"
+
+
+class NoVerification(WrongCode):
+    """No message has been sent to the address, so there is no code."""
+
+    default_code = "no_verification"
+
+
+class TooManyVerifications(RateLimited):
+    """So many messages were sent to verify addresses of one customer that no more are for now."""
+
+    default_code = "too_many_verifications"
+
+
+class AlreadyVerified(Conflict):
+    """There is nothing to verify: the address is verified, or another has taken its place."""
+
+    default_code = "already_verified"
 
 
 EDIT_ERRORS = (

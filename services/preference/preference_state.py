@@ -26,6 +26,7 @@ from schemas.quarantine import QUARANTINE_SPAN, LogPosition, begin_quarantine, e
 from schemas.times import Instant
 from services.preference.consents.consent_terms import DEFAULT_TERMS, ConsentTerms
 from services.preference.document_form import FIELDS, fact_fields, preference_document
+from services.preference.former_addresses import mark_former
 
 EVENT_TYPES = frozenset({PREFERENCE_CHANGED, CUSTOMER_IDENTIFIED})
 """The event types that change preferences. Erasure is not one of them: it adds a suppression, preferences stay."""
@@ -60,7 +61,8 @@ class PreferenceState(msgspec.Struct, frozen=True, array_like=True):
     `times`: per field. `trait_times`: of traits that were merged after the field was set, including removed ones.
     `address_times`: the same for addresses, by `channel NUL address`. `region`: the organisation's country, in which
     addresses of a customer without a country of their own are read. Stored as an array: fields keep their order, new
-    ones go to the end. `blocked_until` is of the version before quarantines, and None once a state is unpacked.
+    ones go to the end. `given_former`: of addresses that their list calls former ones, since when.
+    `blocked_until` is of the version before quarantines, and None once a state is unpacked.
     """
 
     preference: Preference
@@ -69,6 +71,7 @@ class PreferenceState(msgspec.Struct, frozen=True, array_like=True):
     address_times: dict[str, AddressTimes] = {}
     blocked_until: Instant | None = None
     region: str | None = _NOT_READ
+    given_former: dict[str, Instant] = {}
 
     @property
     def customer(self) -> str:
@@ -146,7 +149,13 @@ def from_document(customer: Customer, region: str | None = None) -> PreferenceSt
     """The state that a document describes. Its fields have no times: any change may replace any of them."""
     fields = DEFAULT_TERMS.complete(fact_fields(customer, FIELDS))
     known = Preference(customer=customer.customer, version=1, **fields)
-    return with_region(PreferenceState(known), region)
+    return as_listed(known, region)
+
+
+def as_listed(known: Preference, region: str | None) -> PreferenceState:
+    """The state of these preferences, as if one list had said all of them."""
+    given_former = {address_key(each): each.former for each in known.addresses if each.former is not None}
+    return with_region(PreferenceState(known, given_former=given_former), region)
 
 
 def with_region(state: PreferenceState, region: str | None) -> PreferenceState:
@@ -154,7 +163,8 @@ def with_region(state: PreferenceState, region: str | None) -> PreferenceState:
     draft = StateDraft.copy_of(state)
     recanonicalise_addresses(draft, state.preference.country or region)
     preference = msgspec.structs.replace(state.preference, addresses=tuple(draft.addresses))
-    return msgspec.structs.replace(state, preference=preference, address_times=draft.address_times, region=region)
+    changed = {"address_times": draft.address_times, "given_former": draft.given_former, "region": region}
+    return msgspec.structs.replace(state, preference=preference, **changed)
 
 
 def to_facts(state: PreferenceState) -> Preference:
@@ -215,10 +225,12 @@ def apply_change(state: PreferenceState, change: PreferenceChange) -> Preference
     merge_addresses(parts, _canonical_forms(change.addresses, country or state.region), change.at)
     if not parts.changed:
         return None
+    settle_former(parts)
     _check_size(parts, state.preference)
     preference = msgspec.structs.replace(state.preference, version=state.version + 1, **parts.fact_fields())
     trait_times = parts.prune_trait_times(MAX_TRAITS)
-    return PreferenceState(preference, parts.times, trait_times, parts.address_times, region=state.region)
+    times = (parts.times, trait_times, parts.address_times)
+    return PreferenceState(preference, *times, region=state.region, given_former=parts.given_former)
 
 
 def without_excess(change: PreferenceChange, pointers: Collection[str]) -> PreferenceChange:
@@ -294,6 +306,7 @@ class StateDraft:
     addresses: list[Address]
     address_times: dict[str, AddressTimes]
     original_traits: bytes
+    given_former: dict[str, Instant] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
     traits_changed: bool = False
     changed: bool = False
@@ -309,6 +322,7 @@ class StateDraft:
             list(known.addresses),
             dict(state.address_times),
             known.traits,
+            dict(state.given_former),
         )
 
     def fact_fields(self) -> dict[str, Any]:
@@ -338,6 +352,7 @@ def recanonicalise_addresses(draft: StateDraft, region: str | None) -> None:
         times = draft.address_times.get(address_key(address), _LISTED_TIMES)
         address = with_canonical_form(address, region)
         entries.setdefault(address_key(address), []).append((index, times, address))
+    given = [draft.given_former.get(address_key(address)) for address in draft.addresses]
     kept: list[tuple[int, Address]] = []
     draft.address_times = {}
     for key, same in entries.items():
@@ -349,7 +364,15 @@ def recanonicalise_addresses(draft: StateDraft, region: str | None) -> None:
         draft.address_times[key] = AddressTimes(*first, times.last)
         kept.append((index, address))
     draft.addresses = [address for _, address in sorted(kept, key=lambda entry: entry[0])]
+    draft.given_former = {address_key(each): since for index, each in kept if (since := given[index]) is not None}
     _sort_addresses(draft)
+    settle_former(draft)
+
+
+def settle_former(draft: StateDraft) -> None:
+    """Mark those addresses as former ones whose place others have taken."""
+    last_set = {key: times.last for key, times in draft.address_times.items() if times.first != NEVER}
+    draft.addresses = mark_former(draft.addresses, address_key, last_set, draft.given_former)
 
 
 def _canonical_forms(addresses: Sequence[Address], region: str | None) -> list[Address]:
@@ -400,6 +423,7 @@ def replace_addresses(draft: StateDraft, addresses: Sequence[Address], at: Insta
         elif entry_times.first <= at:
             times[key] = entry_times._replace(first=entry_times.last)
     draft.address_times = times
+    draft.given_former = {address_key(each): each.former for each in addresses if each.former is not None}
     draft.addresses = [later.get(address_key(address), address) for address in addresses]
     draft.addresses += [address for key, address in later.items() if key not in listed]
     _sort_addresses(draft)

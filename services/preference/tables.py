@@ -88,6 +88,39 @@ def consent_request_columns() -> list[Column[Any]]:
     ]
 
 
+def verification_columns() -> list[Column[Any]]:
+    """`address_verification`: addresses that are to be verified by a message, or were; added by step 0012."""
+    return [
+        Column("id", Text, primary_key=True),
+        Column("customer", Text, nullable=False),
+        Column("address", Text, nullable=False),
+        Column("channel", Text, nullable=False),
+        Column("requested", BigInteger, nullable=False),
+        Column("expires", BigInteger, nullable=False),
+        Column("published", BigInteger, nullable=False),
+        Column("attempts", BigInteger, nullable=False),
+        Column("verified", BigInteger),
+    ]
+
+
+def report_columns() -> list[Column[Any]]:
+    """`address_report`: how many customers have something wrong about their addresses; added by step 0012."""
+    return [
+        Column("channel", Text, primary_key=True),
+        Column("finding", Text, primary_key=True),
+        Column("customers", BigInteger, nullable=False),
+    ]
+
+
+def report_example_columns() -> list[Column[Any]]:
+    """`address_report_example`: some of them; added by step 0012."""
+    return [
+        Column("channel", Text, primary_key=True),
+        Column("finding", Text, primary_key=True),
+        Column("customer", Text, primary_key=True),
+    ]
+
+
 def origin_columns() -> list[Column[Any]]:
     """Columns of `preference_change`: from where a person changed something; added by step 0010."""
     return [Column("network", Text), Column("agent", Text)]

@@ -260,7 +260,12 @@ async def evaluate_customers(ground: Ground, render: RenderMessage, customers: i
 
 
 def _no_links(
-    customer: str, topic: str | None, cls: str, now: int, consent_request: str | None = None
+    customer: str,
+    topic: str | None,
+    cls: str,
+    now: int,
+    consent_request: str | None = None,
+    address_request: str | None = None,
 ) -> dict[str, str]:
     return {}
 

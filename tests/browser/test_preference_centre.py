@@ -117,6 +117,53 @@ def test_axe_finds_no_fault_in_any_language(scene: ShopDay, browser: Browser, la
         context.close()
 
 
+ADD, NEW_ADDRESS = "button[value='add']", "#new-address"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_new_address_is_asked_for_its_code_at_320_pixels(
+    scene: ShopDay, browser: Browser, language: str, theme: str
+) -> None:
+    who = {"light": "nora", "dark": "lea"}[theme]  # a customer is sent ten codes a day at most
+    context = browser.new_context(viewport={"width": 320, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
+    try:
+        page = context.new_page()
+        said, faults = listen(page), dict[str, list[str]]()
+        page.goto(f"{links(scene, who)['preferences']}?lang={language}")
+        page.fill(NEW_ADDRESS, "nonsense")
+        page.click(ADD)
+        assert page.locator("[role='status']").count() == 1 and page.input_value(NEW_ADDRESS) == "nonsense"
+        faults["refused"] = violations(page)
+        page.fill(NEW_ADDRESS, f"{who}.{language}@example.org")
+        page.click(ADD)
+        assert page.locator("input[name='code']").count() >= 1
+        faults["asked"] = violations(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        assert not any(faults.values()), faults
+        assert [line for line in said if "422" not in line] == []
+    finally:
+        context.close()
+        for each in scene.call("GET", f"/v1/preferences/{who}/addresses")["items"]:
+            if not each["verified"]:
+                scene.call("DELETE", f"/v1/preferences/{who}/addresses/{each['id']}")
+
+
+def test_an_address_is_added_by_keyboard_alone_without_script(scene: ShopDay, stranger: Any) -> None:
+    page = stranger(viewport={"width": 320, "height": 700}).new_page()
+    page.goto(f"{links(scene, 'petra')['preferences']}?lang=en")
+    tab_to(page, NEW_ADDRESS)
+    page.keyboard.type("petra@new.example")
+    page.keyboard.press("Tab")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    tab_to(page, "input[name='code']")
+    page.keyboard.type("000000")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert "not the code" in page.locator("[role='status']").inner_text()  # but once in a million times
+
+
 def test_no_page_scrolls_sideways(scene: ShopDay, stranger: Any, browser: Browser) -> None:
     found = links(scene, "ada")
     context = browser.new_context()

@@ -33,6 +33,7 @@ ALLOWED = {
     "services/orchestrator/retention/retention_rules.py": {"sandbox": "the name of a setting"},
     "services/orchestrator/campaigns/api.py": {"email": "an example of the API"},
     "services/preference/api.py": dict.fromkeys(("email", "sms"), "examples of the API"),
+    "services/preference/addresses/api.py": {"email": "an example of the API"},
     "services/preference/consents/api.py": {"email": "an example of the API"},
     "services/suppression/api/entry_routes.py": {"email": "an example of the API"},
     "services/suppression/api/hold_routes.py": {"email": "an example of the API"},

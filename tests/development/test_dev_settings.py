@@ -53,6 +53,7 @@ TAKES_EFFECT = {
     "TACTFUL_CENTRE__ACCESSIBILITY_URL": "https://shop.example.org/accessibility",
     "TACTFUL_CENTRE__LANGUAGES": "de,en",
     "TACTFUL_CENTRE__LEAD": '{"en": "Choose."}',
+    "TACTFUL_CENTRE__CODE_CHANNELS": "email,sms",
     "TACTFUL_CENTRE__LOGO_FILE": "logo.svg",
     "TACTFUL_CENTRE__LOGO_DARK_FILE": "logo-dark.svg",
     "TACTFUL_DISPATCH__DEADLINE": "7",

@@ -113,7 +113,7 @@ def expiry_rule(candidate: Candidate, at: int) -> Iterator[Refusal]:
 def usable_addresses(candidate: Candidate) -> list[str]:
     """Where the candidate might be sent, in canonical form: for marketing only what is verified."""
     every = candidate.person.values.get("addresses") or []
-    on_channel = [each for each in every if each["channel"] == candidate.channel]
+    on_channel = [each for each in every if each["channel"] == candidate.channel and not each.get("former")]
     kept = [each for each in on_channel if candidate.cls != "marketing" or each.get("verified")]
     country = candidate.person.values.get("country")
     return [form for each in kept if (form := canonical(candidate.channel, each["address"], country)) is not None]

@@ -22,7 +22,7 @@ VALUES: dict[str, list[Any]] = {
     "locale": ["de-DE", "en", None],
     "zone": ["Europe/Berlin", None],
     "traits": [{"vip": True, "tags": ["a"]}, {"n": 1.5}, {}],
-    "addresses": [[ADDRESS], []],
+    "addresses": [[ADDRESS], [ADDRESS | {"former": "2026-01-01T00:00:00Z"}], []],
     "consent": [[CONSENT], []],
     "opt_outs": [[{"all": True}], [{"channel": "sms", "topic": "news"}, {"class": "marketing"}], []],
     "paused_until": ["2026-03-02T13:00:00Z", None],

@@ -191,7 +191,14 @@ class World:
         return number
 
 
-def links(customer: str, topic: str | None, cls: str, now: int, consent_request: str | None = None) -> dict[str, str]:
+def links(
+    customer: str,
+    topic: str | None,
+    cls: str,
+    now: int,
+    consent_request: str | None = None,
+    address_request: str | None = None,
+) -> dict[str, str]:
     """The links of every message here."""
     return {"unsubscribe": "https://example.com/u/1", "preferences": "https://example.com/p/1"}
 

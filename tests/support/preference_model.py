@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.times import format_instant
+
 Value = Any
 Stamp = tuple[int, int]
 """Time of the change, and its place in the order of arrival."""
@@ -82,12 +84,26 @@ class Wishes:
             first[key] = min(first.get(key, (stamp[0], place)), (stamp[0], place))
         keys = [key_of(each) for each in listed]
         added = sorted((key for key in latest if key not in keys), key=lambda key: first[key])
-        return [latest.get(key_of(each), each) for each in listed] + [latest[key] for key in added]
+        last = {key_of(each): stamp[0] for stamp, _, each in later if key_of(each) not in keys}
+        known = [latest.get(key_of(each), each) for each in listed] + [latest[key] for key in added]
+        return [with_former(each, known, last) for each in known]
 
     def paused_until(self) -> int | None:
         """Until when rules must see the customer as paused."""
         until: int | None = self.last("paused_until")[1]
         return until
+
+
+def with_former(address: Value, known: list[Value], last: dict[Value, int]) -> Value:
+    """A verified e-mail address before which others were given is a former one, since the last of those came."""
+
+    def counts(each: Value) -> bool:
+        return each["channel"] == "email" and each["verified"] and not each.get("former")
+
+    newest = max((last[key_of(each)] for each in known if counts(each) and key_of(each) in last), default=None)
+    if newest is None or not counts(address) or last.get(key_of(address), newest - 1) >= newest:
+        return address
+    return address | {"former": format_instant(newest)}
 
 
 def order(merged: tuple[Stamp, int, Value]) -> tuple[Stamp, int]:

@@ -86,13 +86,17 @@ def installation(folder: Path) -> Iterator[ShopDay]:
         scene.process.wait(30)
 
 
+CODES = {"TACTFUL_CENTRE__CODE_CHANNELS": "email,sms"}
+"""Customers may add addresses on these channels."""
+
+
 def _start(folder: Path) -> ShopDay:
     port = free_port()
     log = folder / "dev.log"
     command = [sys.executable, "-m", "tactful", "dev", "--no-demo", "--data-dir", str(folder / "data")]
     command += ["--port", str(port), "--clock", format_instant(BEGIN)]
     with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, env=dict(os.environ))
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, env=dict(os.environ) | CODES)
     url = f"http://127.0.0.1:{port}"
     wait_until_started("tactful dev", process, lambda: _shows_its_link(log, url), log)
     link = _LINK.search(log.read_text())

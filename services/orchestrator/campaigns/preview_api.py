@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -42,7 +42,7 @@ from services.orchestrator.decisions import read_store
 from services.orchestrator.decisions.erasure_intake import is_erased
 from services.orchestrator.decisions.facts_reader import FactsReader
 from services.orchestrator.delivery.channels.completion import ContentCompleter
-from services.orchestrator.delivery.channels.content_checks import LINK_NAMES
+from services.orchestrator.delivery.channels.content_checks import LINK_NAMES, SAMPLE_CODE
 from services.orchestrator.delivery.channels.content_work import check_content, render_all
 from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.channels.registry import CHANNELS_BY_ID
@@ -53,6 +53,8 @@ from services.orchestrator.settings import OrchestratorSettings
 from services.template import RenderError
 
 CUSTOMER_DATA = "customers:read"
+
+_SAMPLE_LINKS: Final = {name: f"https://example.org/{name}" for name in LINK_NAMES} | {"verification_code": SAMPLE_CODE}
 
 
 class SampleNeeded(Forbidden):
@@ -203,7 +205,7 @@ class Previewer:
             "customer": {name: values[name] for name in ("id", "traits", "locale")},
             "event": _event_context(document, request.event, raw, now),
             "campaign": {"key": document.key, "name": document.name},
-            "links": {name: f"https://example.org/{name}" for name in LINK_NAMES} | links,
+            "links": _SAMPLE_LINKS | links,
             "sender": self._senders(document.class_.value, document.topic),
             "now": format_instant(now),
         }

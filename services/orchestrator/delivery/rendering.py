@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from schemas.address_ids import AddressIds
 from schemas.event import Event
+from schemas.facts import Address
 from schemas.link_tokens import LinkBuilder
 from schemas.message import Message
-from schemas.own_events import CONSENT_REQUESTED
+from schemas.own_events import ADDRESS_VERIFICATION_REQUESTED, CONSENT_REQUESTED
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS
 from services.orchestrator.delivery.channels.completion import NOTHING_TO_ADD, ContentCompleter
@@ -53,7 +55,9 @@ class Renderer:
         completer: ContentCompleter = NOTHING_TO_ADD,
         senders: SenderReader = no_imprint,
         tracker: TracksLinks = NO_TRACKING,
+        address_ids: AddressIds | None = None,
     ) -> None:
+        self._address_ids = address_ids
         self._tracker = tracker
         self._completer = completer
         self._contents = contents
@@ -72,8 +76,7 @@ class Renderer:
 
     def _render_fields(self, planned: PlannedMessage, facts: Facts, now: Instant) -> Message:
         triggered, campaign = planned.triggered, planned.triggered.campaign
-        attributes = campaign.attributes_by_channel[planned.channel]
-        address = facts.delivery_address(attributes, now)
+        address = self._choose_address(planned, facts, now)
         if address is None and planned.channel not in CHANNELS_WITHOUT_ADDRESS:
             raise RenderError("no_address", "the customer has no usable address on this channel")
         customer = facts.customer_values
@@ -90,8 +93,8 @@ class Renderer:
         if content.reads(planned.channel, "now"):
             context["now"] = format_instant(now)
         if content.reads(planned.channel, "links"):
-            request = _consent_request(triggered.event, triggered.data)
-            context["links"] = self._links(triggered.event.subject, campaign.topic, campaign.cls, now, request)
+            asked = _asked(triggered.event, triggered.data)
+            context["links"] = self._links(triggered.event.subject, campaign.topic, campaign.cls, now, **asked)
         rendered = content.render(planned.channel, customer["locale"], context)
         to = triggered.event.subject if address is None else address.canonical_form
         completed = self._completer.complete(planned.channel, rendered.fields, campaign.cls, to)
@@ -105,11 +108,28 @@ class Renderer:
             topic=campaign.topic,
         )
 
+    def _choose_address(self, planned: PlannedMessage, facts: Facts, now: Instant) -> Address | None:
+        """Where the message goes: to the first address that it may use; but one that asks to verify an address goes to
+        exactly that one.
+        """
+        triggered = planned.triggered
+        attributes = triggered.campaign.attributes_by_channel[planned.channel]
+        if triggered.event.type != ADDRESS_VERIFICATION_REQUESTED:
+            return facts.delivery_address(attributes, now)
+        if self._address_ids is None:
+            return None
+        wanted, customer = triggered.data.get("address"), triggered.event.subject
+        open_ones = facts.addresses_to_verify(attributes, now)
+        return next((each for each in open_ones if self._address_ids.of(customer, each) == wanted), None)
 
-def _consent_request(event: Event, data: Mapping[str, Any]) -> str | None:
-    """The id of the consent that the event asks to confirm: of it the link is made, which stands nowhere else."""
-    request = data.get("request") if event.type == CONSENT_REQUESTED else None
-    return request if isinstance(request, str) else None
+
+_ASKED_BY: Final = {CONSENT_REQUESTED: "consent_request", ADDRESS_VERIFICATION_REQUESTED: "address_request"}
+
+
+def _asked(event: Event, data: Mapping[str, Any]) -> dict[str, str]:
+    """The id of what the event asks to confirm: of it the link is made, which stands nowhere else."""
+    name, request = _ASKED_BY.get(event.type), data.get("request")
+    return {name: request} if name is not None and isinstance(request, str) else {}
 
 
 class _OneContent:
@@ -129,6 +149,7 @@ def explanation_renderer(
 
     completer = ContentCompleter(settings)
     senders = no_imprint if settings is None else read_senders(settings.mail)
+    ids = None if settings is None else AddressIds(settings.require("address_key").encode())
 
     def render_message(planned: PlannedMessage, facts: Facts, now: Instant) -> Message:
         campaign, contents = planned.triggered.campaign, running
@@ -136,6 +157,8 @@ def explanation_renderer(
             running.get_content(campaign.key, campaign.version)
         except KeyError:
             contents = _OneContent(compile_content(campaign.document))
-        return Renderer(contents, links, completer=completer, senders=senders).render_message(planned, facts, now)
+        return Renderer(contents, links, completer=completer, senders=senders, address_ids=ids).render_message(
+            planned, facts, now
+        )
 
     return render_message

@@ -1,5 +1,6 @@
 """Facts about one customer that rules use besides the ledger: frozen, with derived values computed on demand."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -89,14 +90,24 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
         return tuple([address for address in self.preference.addresses if address.problem is not None])
 
     def usable_address(self, channel: str, cls: str) -> Address | None:
-        """Returns the first verified address that such a message may use, else (not for marketing) the first one."""
+        """Returns the first verified address that such a message may use, else (not for marketing) the first one.
+
+        A former address, whose place another has taken, is used by no message.
+        """
         unverified = None
         for address in self.preference.addresses:
-            if address.channel == channel and address.problem is None:
+            if address.channel == channel and address.problem is None and address.former is None:
                 if address.verified:
                     return address
                 unverified = unverified or address
         return None if cls == _MARKETING else unverified
+
+    def address_to_verify(self, channel: str, cls: str) -> Address | None:
+        """Returns the first address that a message may go to which asks to verify one; none for marketing."""
+        for address in () if cls == _MARKETING else self.preference.addresses:
+            if address.channel == channel and not (address.problem or address.former or address.verified):
+                return address
+        return None
 
     def usable_address_indexes(self, channel: str, cls: str) -> tuple[int, ...]:
         """Returns the indexes of addresses that such a message may use; marketing needs a verified one."""
@@ -104,7 +115,10 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
             [
                 index
                 for index, address in enumerate(self.preference.addresses)
-                if address.channel == channel and address.problem is None and (address.verified or cls != _MARKETING)
+                if address.channel == channel
+                and address.problem is None
+                and address.former is None
+                and (address.verified or cls != _MARKETING)
             ]
         )
 
@@ -133,17 +147,28 @@ class Facts(msgspec.Struct, frozen=True, dict=True):
         """
         if attributes.channel in CHANNELS_WITHOUT_ADDRESS:
             return None
-        suppressed_indexes = (
-            {entry.address for entry in self.live_suppressions(attributes, t)} if self.suppressions.entries else ()
-        )
         unverified = None
-        for index, address in enumerate(self.preference.addresses):
-            if address.channel != attributes.channel or address.problem is not None or index in suppressed_indexes:
-                continue
+        for address in self._deliverable_addresses(attributes, t):
             if address.verified:
                 return address
             unverified = unverified or address
         return None if attributes.cls == _MARKETING else unverified
+
+    def addresses_to_verify(self, attributes: MessageAttributes, t: Instant) -> list[Address]:
+        """Returns the addresses that a message may go to which asks to verify one of them; none for marketing."""
+        if attributes.cls == _MARKETING:
+            return []
+        return [address for address in self._deliverable_addresses(attributes, t) if not address.verified]
+
+    def _deliverable_addresses(self, attributes: MessageAttributes, t: Instant) -> Iterator[Address]:
+        suppressed_indexes = (
+            {entry.address for entry in self.live_suppressions(attributes, t)} if self.suppressions.entries else ()
+        )
+        for index, address in enumerate(self.preference.addresses):
+            if address.channel != attributes.channel or index in suppressed_indexes:
+                continue
+            if address.problem is None and address.former is None:
+                yield address
 
 
 @lru_cache(maxsize=4096)

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, StringConstraints, TypeAdapter, ValidationE
 from schemas.documents import FieldError
 from services.kit.runtime.section import Section
 from services.kit.runtime.settings import SettingsError
+from services.preference.centre.address_part import CODE_CHANNELS
 from services.preference.centre.languages import LANGUAGES, SOURCE_LANGUAGE
 
 MIN_CONTRAST: Final = 4.5
@@ -58,6 +59,13 @@ def _check_languages(text: str) -> str:
     return text
 
 
+def _check_code_channels(text: str) -> str:
+    for channel in _split(text):
+        if channel not in CODE_CHANNELS:
+            raise ValueError(f"`{channel[:20]}` takes no code: the channels are {', '.join(CODE_CHANNELS)}")
+    return text
+
+
 def _check_leads(text: str) -> str:
     try:
         leads = _parse_leads(text)
@@ -86,7 +94,8 @@ class CentreSettings(Section):
     `accent`, `accent_dark`: the colour of links and buttons, on light and on dark ground. `logo_file`,
     `logo_dark_file`: SVG or PNG. `support`, `privacy_url`, `erase_url`, `accessibility_url`: links, the first one may
     be `mailto:`. `languages`: comma separated, those that are offered; the first one is the last resort. `lead`: JSON
-    from a language to the sentence below the title.
+    from a language to the sentence below the title. `code_channels`: comma separated, those on which a campaign of the
+    company sends the codes by which customers verify addresses that they add here.
     """
 
     name: BrandLine = ""
@@ -101,6 +110,7 @@ class CentreSettings(Section):
     accessibility_url: Link | None = None
     languages: Annotated[str, AfterValidator(_check_languages)] = ",".join(LANGUAGES)
     lead: Annotated[str, AfterValidator(_check_leads)] = ""
+    code_channels: Annotated[str, AfterValidator(_check_code_channels)] = ""
 
     @model_validator(mode="after")
     def _check_contrast(self) -> "CentreSettings":
@@ -133,6 +143,7 @@ class Brand(NamedTuple):
     accessibility_url: str | None
     languages: tuple[str, ...]
     leads: Mapping[str, str]
+    code_channels: tuple[str, ...] = ()
 
 
 def load_brand(settings: CentreSettings) -> Brand:
@@ -143,6 +154,7 @@ def load_brand(settings: CentreSettings) -> Brand:
         "logo_dark": _read_logo("LOGO_DARK_FILE", settings.logo_dark_file),
         "languages": tuple(dict.fromkeys(_split(settings.languages))) or (SOURCE_LANGUAGE,),
         "leads": _parse_leads(settings.lead),
+        "code_channels": tuple(dict.fromkeys(_split(settings.code_channels))),
     }
     return Brand(**fields)
 

@@ -46,7 +46,9 @@ class SaveResult:
 
 @dataclass(frozen=True, slots=True)
 class CentreView:
-    """What the page is made of. `form` and `faults`: a form that was not saved, and why."""
+    """What the page is made of. `form` and `faults`: a form that was not saved, and why. `addresses`: the values of
+    that part (centre/address_part.py).
+    """
 
     preference: Preference
     topics: Sequence[ShownTopic]
@@ -56,6 +58,7 @@ class CentreView:
     result: SaveResult | None = None
     form: CentreForm | None = None
     faults: Sequence[FormFault] = ()
+    addresses: Mapping[str, Any] = field(default_factory=dict)
 
 
 def render_centre(pages: CentrePages, view: CentreView, links: FrameLinks) -> str:
@@ -88,7 +91,7 @@ def render_centre(pages: CentrePages, view: CentreView, links: FrameLinks) -> st
         language_field=_language(view, pages.brand.languages),
         order=_order(view),
         stops=_stops(view),
-        addresses=_addresses(preference, language),
+        addresses=view.addresses,
         always=_always(view),
         closed=_closed(preference, language),
     )
@@ -122,7 +125,9 @@ def _submitted(view: CentreView, name: str, shown: str) -> str:
 
 def _leads(pages: CentrePages, preference: Preference, language: PageLanguage) -> list[str | Markup]:
     own_words = pages.brand.leads.get(language.code)
-    masked = [mask for address in preference.addresses if (mask := mask_own_address(address)) is not None]
+    masked = [
+        mask for address in preference.addresses if address.former is None and (mask := mask_own_address(address))
+    ]
     lines: list[str | Markup] = [own_words or language.text("Changes hold at once. You need no password.")]
     if masked:
         names = [f'<b dir="ltr">{escape(mask)}</b>' for mask in masked[:5]]
@@ -289,23 +294,6 @@ def _stop_row(view: CentreView) -> dict[str, Any]:
         "action": "stop",
         "button": language.text("Unsubscribe"),
     }
-
-
-def _addresses(preference: Preference, language: PageLanguage) -> list[dict[str, str | None]]:
-    return [
-        {
-            "channel": language.channel(address.channel),
-            "masked": mask_own_address(address),
-            "state": _address_state(address.problem is None, address.verified, language),
-        }
-        for address in preference.addresses
-    ]
-
-
-def _address_state(usable: bool, verified: bool, language: PageLanguage) -> str:
-    if not usable:
-        return language.text("cannot be used")
-    return language.text("confirmed") if verified else language.text("not confirmed")
 
 
 def _always(view: CentreView) -> list[dict[str, str | None]]:

@@ -43,7 +43,7 @@ class Permissions(NamedTuple):
 
 def own_channels(preference: Preference) -> list[str]:
     """The channels on which the customer has an address that can be used, in the order of all channels."""
-    usable = {address.channel for address in preference.addresses if address.problem is None}
+    usable = {each.channel for each in preference.addresses if each.problem is None and each.former is None}
     return [each.id for each in CHANNEL_REGISTRY.declarations.values() if each.id in usable]
 
 

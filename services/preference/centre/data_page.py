@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.facts import Consent, OptOut, Preference
 from schemas.permission import ALL_TOPICS
+from services.preference.centre.address_part import describe_state
 from services.preference.centre.change_sentences import zone_of
 from services.preference.centre.languages import PageLanguage
 from services.preference.centre.masking import mask_own_address
@@ -51,7 +52,7 @@ def _row(title: str, *pairs: tuple[str, str | None]) -> Row:
 def _addresses(preference: Preference, language: PageLanguage) -> list[Row]:
     rows = []
     for address in preference.addresses:
-        state = language.text("confirmed") if address.verified else language.text("not confirmed")
+        state = describe_state(address, language)
         name = language.channel(address.channel)
         rows.append(_row(name, (language.text("Address"), mask_own_address(address)), (language.text("State"), state)))
     return rows

@@ -4,6 +4,7 @@ A form carries what its page has shown (`cells`, `was_...`). Only what the perso
 so that a form which is saved twice, or after somebody else's change, takes nothing back.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
@@ -110,6 +111,46 @@ def parse_centre_form(body: bytes) -> CentreForm:
         tuple(last.get(f"was_order_{place}", "") for place in places),
         last.get("texts", ""),
     )
+
+
+AddressAction = Literal["add", "send", "code", "main", "remove"]
+ADDRESS_FORM: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["action"],
+    "properties": {
+        "action": {"type": "string", "enum": list(get_args(AddressAction))},
+        **{name: {"type": "string"} for name in ("address", "channel", "text", "code")},
+    },
+    "description": "The fields of one of the forms beside the customer's addresses.",
+}
+_MAX_ADDRESS: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class AddressForm:
+    """What a person asks for with an address: `address` is the id of a known one, `text` a new one as it was typed."""
+
+    action: AddressAction
+    address: str = ""
+    channel: str = ""
+    text: str = ""
+    code: str = ""
+
+
+async def read_address_form(request: Request) -> AddressForm:
+    """The form of a request. Raises UnreadableForm."""
+    last = {name: values[-1] for name, values in _parse(await _read_body(request)).items()}
+    fields = {name: last.get(name, "").strip() for name in ("address", "channel", "text", "code")}
+    if last.get("action") not in get_args(AddressAction):
+        raise UnreadableForm("the form lacks what its page has put into it")
+    if any(len(value) > _MAX_ADDRESS or "\0" in value for value in fields.values()):
+        raise UnreadableForm("a value of the form is too long")
+    return AddressForm(last["action"], **fields | {"code": _plain_digits(fields["code"])})  # type: ignore[arg-type]
+
+
+def _plain_digits(code: str) -> str:
+    """A code as people type it: with spaces, or in the digits of another script."""
+    return "".join(str(unicodedata.digit(each, each)) for each in code if not each.isspace())
 
 
 async def read_way_back(request: Request) -> str:

@@ -27,12 +27,21 @@ from services.kit.http.auth import public
 from services.kit.http.openapi import page_answers
 from services.kit.http.request_body import described_body
 from services.preference import store
+from services.preference.centre.address_forms import AddressForms
 from services.preference.centre.centre_page import COUNTED_DAYS, CentreView, SaveResult, hash_texts, render_centre
 from services.preference.centre.change_sentences import describe_changes, describe_open_questions, zone_of
 from services.preference.centre.choices import SOURCE, Cell
 from services.preference.centre.consent_wording import ConsentWording
 from services.preference.centre.data_page import render_data
-from services.preference.centre.form import CENTRE_FORM, FORM_MEDIA_TYPE, CentreForm, UnreadableForm, read_centre_form
+from services.preference.centre.form import (
+    ADDRESS_FORM,
+    CENTRE_FORM,
+    FORM_MEDIA_TYPE,
+    CentreForm,
+    UnreadableForm,
+    read_address_form,
+    read_centre_form,
+)
 from services.preference.centre.languages import PageLanguage
 from services.preference.centre.link_context import LinkContext
 from services.preference.centre.saving import fields_to_undo, read_submission
@@ -61,10 +70,12 @@ class _FaultyForm(Exception):
         self.before, self.topics, self.faults = before, topics, faults
 
 
-def centre_routes(context: LinkContext, counter: ContactCounter, requests: ConsentRequests) -> APIRouter:
-    """`/p/{token}` and `/p/{token}/data`."""
+def centre_routes(
+    context: LinkContext, counter: ContactCounter, requests: ConsentRequests, addresses: AddressForms
+) -> APIRouter:
+    """`/p/{token}`, `/p/{token}/addresses` and `/p/{token}/data`."""
     router = APIRouter(dependencies=[public()], tags=["centre"], default_response_class=HTMLResponse)
-    centre = _Centre(context, counter, requests)
+    centre = _Centre(context, counter, requests, addresses)
 
     @router.get("/p/{token}", summary="What the customer gets, and may choose", **page_answers([200]))
     async def show_centre(token: str, request: Request) -> HTMLResponse:
@@ -79,6 +90,15 @@ def centre_routes(context: LinkContext, counter: ContactCounter, requests: Conse
     async def save_centre(token: str, request: Request) -> HTMLResponse:
         return await centre.save(token, request)
 
+    @router.post(
+        "/p/{token}/addresses",
+        summary="Add, verify, choose or remove an address",
+        dependencies=[described_body({FORM_MEDIA_TYPE: ADDRESS_FORM})],
+        **page_answers([200, 422]),
+    )
+    async def change_centre_address(token: str, request: Request) -> HTMLResponse:
+        return await centre.change_address(token, request)
+
     @router.get("/p/{token}/data", summary="What is held about the customer", **page_answers([200]))
     async def show_data(token: str, request: Request) -> HTMLResponse:
         return await centre.show_data(token, request)
@@ -89,7 +109,10 @@ def centre_routes(context: LinkContext, counter: ContactCounter, requests: Conse
 class _Centre:
     """Answers the requests."""
 
-    def __init__(self, context: LinkContext, counter: ContactCounter, requests: ConsentRequests) -> None:
+    def __init__(
+        self, context: LinkContext, counter: ContactCounter, requests: ConsentRequests, addresses: AddressForms
+    ) -> None:
+        self._addresses = addresses
         self._context = context
         self._counter = counter
         self._requests = requests
@@ -116,18 +139,12 @@ class _Centre:
             form = await read_centre_form(request)
             result, asked = await self._change(link, form, language, origin_of(request))
         except UnreadableForm:
-            return self._context.message(
-                request, language, 422, language.text("Nothing has been changed."),
-                language.text("Your browser has sent something that we cannot read. Please open the page again."),
-            )  # fmt: skip
+            return self._unreadable(request, language)
         except _FaultyForm as error:
             more: dict[str, Any] = {"form": form, "faults": error.faults}
             return await self._page(token, request, language, error.before, error.topics, 422, **more)
         except CustomerErased:
-            return self._context.message(
-                request, language, 200, language.text("We hold nothing about you any more."),
-                language.text("You get no messages from us, and there is nothing to choose."),
-            )  # fmt: skip
+            return self._erased(request, language)
         except (PreconditionFailed, Invalid, DocumentError):
             if form.action != "undo":
                 raise
@@ -144,6 +161,37 @@ class _Centre:
             result.enforcement and not result.enforcement.enforced,
         )
         return await self._page(token, request, language, after, shown, 202 if pending else 200, result=told)
+
+    async def change_address(self, token: str, request: Request) -> HTMLResponse:
+        link = verify_token(self._context.keys, token, "p")
+        if link is None:
+            return self._context.invalid_link(request)
+        preference, topics = await self._context.read_customer(link.customer)
+        language = self._context.language(request, preference)
+        if not is_fresh(link, self._context.now()):
+            return self._old_link(link, request, language)
+        try:
+            form = await read_address_form(request)
+            result = await self._addresses.carry_out(link.customer, form, language, origin_of(request))
+        except UnreadableForm:
+            return self._unreadable(request, language)
+        except CustomerErased:
+            return self._erased(request, language)
+        after, _ = await self._context.read_customer(link.customer)
+        more: dict[str, Any] = {"result": result.told, "typed": result.typed}
+        return await self._page(token, request, language, after, show_topics(topics, language), result.status, **more)
+
+    def _unreadable(self, request: Request, language: PageLanguage) -> HTMLResponse:
+        return self._context.message(
+            request, language, 422, language.text("Nothing has been changed."),
+            language.text("Your browser has sent something that we cannot read. Please open the page again."),
+        )  # fmt: skip
+
+    def _erased(self, request: Request, language: PageLanguage) -> HTMLResponse:
+        return self._context.message(
+            request, language, 200, language.text("We hold nothing about you any more."),
+            language.text("You get no messages from us, and there is nothing to choose."),
+        )  # fmt: skip
 
     async def show_data(self, token: str, request: Request) -> HTMLResponse:
         link = verify_token(self._context.keys, token, "p")
@@ -234,10 +282,13 @@ class _Centre:
         preference: Preference,
         topics: list[ShownTopic],
         status: int = 200,
+        typed: str = "",
         **more: Any,
     ) -> HTMLResponse:
         counts = await self._count(preference.customer)
-        view = CentreView(preference, topics, language, self._context.now(), counts, **more)
+        part = await self._addresses.show_part(preference, typed, language)
+        part["action"] = self._context.with_language(request, f"/p/{token}/addresses")
+        view = CentreView(preference, topics, language, self._context.now(), counts, addresses=part, **more)
         links = self._context.links(request, language, f"/p/{token}", data=f"/p/{token}/data")
         return self._context.respond(render_centre(self._context.pages, view, links), status)
 

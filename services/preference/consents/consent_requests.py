@@ -8,14 +8,11 @@ event nor the decision holds anything that confirms.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
-
-import msgspec
 
 from schemas.consent_evidence import GRANTED
 from schemas.facts import Consent, ConsentEvidence, OptOut, Preference
@@ -24,15 +21,11 @@ from schemas.own_events import CONSENT_REQUESTED
 from schemas.times import Instant, format_instant
 from schemas.vocabulary import CHANNELS_WITHOUT_ADDRESS, Class
 from services.erasure.erased_customers import CustomerErased, ErasedCustomers
-from services.kit.bus.fence import WakeSignal
-from services.kit.bus.protocol import Bus, Outgoing
+from services.kit.bus.protocol import Bus
 from services.kit.bus.sender_signature import SenderSignature
 from services.kit.db.database import Database, Tx
-from services.kit.db.notifications import FALLBACK_INTERVAL
-from services.kit.errors import Problem, Transient
-from services.kit.observability.logs import log_error
+from services.kit.errors import Problem
 from services.kit.runtime.clock import Clock
-from services.kit.runtime.periodic import wait_for_any
 from services.preference import store
 from services.preference.consents import request_store
 from services.preference.consents.change_origin import ChangeOrigin
@@ -42,14 +35,13 @@ from services.preference.editor import check_topic
 from services.preference.metrics import PreferenceMetrics
 from services.preference.preference_errors import CannotAskForConsent
 from services.preference.preference_state import PreferenceState, set_fields
+from services.preference.request_publisher import RequestEvent, RequestPublisher, encode_request_event
 
-SENDER: Final = "preference service"
 EVENT_SOURCE: Final = "/tactful/consents"
 CONFIRMATION: Final = "confirmation"
 """The source of a change that a customer made by the link in the message."""
 MAX_CONSENTS: Final = 1000
 """As many as a customer's document may have."""
-_BATCH: Final = 100
 
 
 class ConfirmationOutcome(StrEnum):
@@ -98,14 +90,13 @@ class ConsentRequests:
     ) -> None:
         """`region`: the organisation's country."""
         self._database = database
-        self._bus = bus
-        self._topic = events_topic
         self._clock = clock
-        self._signature = signature
         self._metrics = metrics
         self._region = region
         self._erased = erased
-        self._wake = WakeSignal()
+        self.publisher = RequestPublisher(
+            database, bus, events_topic, signature, ConsentRequestTable(), "consent_requests"
+        )
 
     async def ask(self, customer: str, question: ConsentQuestion) -> tuple[ConsentRequest, bool]:
         """The request, and whether it is a new one: within its week a second one is the same.
@@ -123,7 +114,7 @@ class ConsentRequests:
             fields = (customer, question.channel, question.topic, now, now + request_store.VALID_FOR)
             request = ConsentRequest(secrets.token_urlsafe(16), *fields, question.proof)
             await request_store.insert_request(tx, request)
-        await self._publish_soon([request])
+        await self.publisher.publish_soon([request])
         return request, True
 
     async def find_asked(self, link: LinkToken) -> Confirmation:
@@ -158,56 +149,20 @@ class ConsentRequests:
             raise CustomerErased
         return state
 
-    async def _publish_soon(self, requests: Sequence[ConsentRequest]) -> None:
-        """Publish at once; where the log cannot be reached, the job does it later."""
-        try:
-            await self._publish(requests)
-        except Transient:
-            self._wake.notify()
 
-    async def _publish(self, requests: Sequence[ConsentRequest]) -> None:
-        await self._bus.publish([self._to_record(request) for request in requests])
-        async with self._database.write() as tx:
-            await request_store.mark_published(tx, [request.id for request in requests])
+class ConsentRequestTable:
+    """The table of these requests, and their events."""
 
-    def _to_record(self, request: ConsentRequest) -> Outgoing:
-        key, value = request.customer.encode(), requested_event(request)
-        return Outgoing(self._topic, key, value, self._signature.headers(SENDER, key, value))
+    list_unpublished = staticmethod(request_store.list_unpublished)
+    mark_published = staticmethod(request_store.mark_published)
 
-    async def publish_left_over(self) -> bool:
-        """Publish what a process did not come to publish; whether there may be more. At least once, with the same id:
-        whoever reads it twice takes it once. Raises Transient.
-        """
-        async with self._database.read() as tx:
-            left = await request_store.list_unpublished(tx, _BATCH)
-        if left:
-            await self._publish(left)
-        return len(left) == _BATCH
-
-    async def run_until_stopped(self, stopping: asyncio.Event) -> None:
-        """Publishes what is left over, every few seconds."""
-        while not stopping.is_set():
-            woken, more = self._wake.next_event(), False
-            try:
-                more = await self.publish_left_over()
-            except Transient as error:
-                log_error("consent_requests_wait", error, "warning")
-            if not more:
-                await wait_for_any(FALLBACK_INTERVAL, stopping, woken)
-
-
-def requested_event(request: ConsentRequest) -> bytes:
-    """The event of a request, in the structured form of CloudEvents. It holds no address and nothing that confirms."""
-    data = {"request": request.id, "channel": request.channel, "topic": request.topic}
-    return msgspec.json.encode({
-        "specversion": "1.0",
-        "id": request.id,
-        "source": EVENT_SOURCE,
-        "type": CONSENT_REQUESTED,
-        "subject": request.customer,
-        "time": format_instant(request.requested),
-        "data": {**data, "expires": format_instant(request.expires)},
-    })  # fmt: skip
+    def encode_event(self, request: ConsentRequest) -> RequestEvent:
+        """The event of a request. It holds no address and nothing that confirms."""
+        data = {"request": request.id, "channel": request.channel, "topic": request.topic}
+        data["expires"] = format_instant(request.expires)
+        return encode_request_event(
+            request.id, request.customer, EVENT_SOURCE, CONSENT_REQUESTED, request.requested, data
+        )
 
 
 def grant(

@@ -25,7 +25,13 @@ class Books:
         return self._content
 
     def links(
-        self, customer: str, topic: str | None, cls: str, now: int, consent_request: str | None = None
+        self,
+        customer: str,
+        topic: str | None,
+        cls: str,
+        now: int,
+        consent_request: str | None = None,
+        address_request: str | None = None,
     ) -> dict[str, str]:
         self.linked.append(customer)
         return {"unsubscribe": f"https://example.org/u/{customer}", "preferences": "https://example.org/p"}

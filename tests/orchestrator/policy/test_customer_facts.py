@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from schemas.facts import Address, Situation, SuppressionEntry
 from services.orchestrator.policy.scope import MessageAttributes
@@ -94,3 +95,24 @@ def test_an_address_without_a_canonical_form_is_passed_over() -> None:
     assert only_broken.usable_address("email", "service") is None
     attributes = MessageAttributes("offer", "news", "email", "service", None)
     assert only_broken.delivery_address(attributes, at("02 10:00")) is None
+
+
+@pytest.mark.parametrize("cls", ["marketing", "service", "transactional"])
+def test_a_former_address_is_used_by_no_message(cls: str) -> None:
+    former, attributes = replace(FIRST, former=5), MessageAttributes("offer", "news", "email", cls, None)
+    known = facts(chosen=preference(addresses=(former, SECOND)))
+    assert known.delivery_address(attributes, at("02 10:00")) == known.usable_address("email", cls) == SECOND
+    assert known.usable_address_indexes("email", cls) == (1,)
+    alone = facts(chosen=preference(addresses=(former,)))
+    assert alone.delivery_address(attributes, at("02 10:00")) is alone.usable_address("email", cls) is None
+
+
+def test_a_message_that_asks_to_verify_needs_an_address_that_is_not_verified_and_is_no_marketing() -> None:
+    known = facts(chosen=preference(addresses=(FIRST, UNVERIFIED)), entries=stop(0))
+    for cls, expected in (("transactional", UNVERIFIED), ("marketing", None)):
+        attributes = MessageAttributes("verify", None, "email", cls, None)
+        assert known.address_to_verify("email", cls) == expected
+        assert known.addresses_to_verify(attributes, at("02 10:00")) == ([expected] if expected else [])
+    blocked = facts(chosen=preference(addresses=(FIRST, UNVERIFIED)), entries=stop(1))
+    attributes = MessageAttributes("verify", None, "email", "transactional", None)
+    assert blocked.addresses_to_verify(attributes, at("02 10:00")) == []

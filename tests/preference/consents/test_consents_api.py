@@ -24,9 +24,9 @@ from schemas.topics import EVENTS
 from services.kit.bus.protocol import Record
 from services.kit.bus.sender_signature import SenderSignature
 from services.preference.consents import request_store
-from services.preference.consents.consent_requests import SENDER
 from services.preference.consents.request_store import ConsentRequest, RequestProof
 from services.preference.consents.wordings import find_wordings, remember_wording, wording_key
+from services.preference.request_publisher import SENDER
 from tests.support.preference_service import ADDRESS_KEY, CONNECTOR_KEY, NOW, SERVICE_KEY, VIEWER_KEY, Running, change
 
 pytestmark = pytest.mark.wired

@@ -12,8 +12,12 @@ from schemas.finding import Finding
 from services.orchestrator.delivery.channels.definition import CompiledTemplates
 from services.template import RenderError, Template, TemplateSyntaxError, compile_template, line_and_column
 
-LINK_NAMES: Final = ("unsubscribe", "preferences", "confirm_consent")
-"""`confirm_consent` only in messages on the event by which a consent is asked for."""
+LINK_NAMES: Final = ("unsubscribe", "preferences", "confirm_consent", "verify_address", "verification_code")
+"""`confirm_consent` only in messages on the event by which a consent is asked for; `verify_address` and
+`verification_code` on the one by which the verification of an address is.
+"""
+SAMPLE_CODE: Final = "123456"
+"""What a preview shows in the place of `verification_code`."""
 TEMPLATE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "customer": ("id", "traits", "locale"),
     "event": ("type", "time", "data"),

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from schemas.finding import Finding, Severity
-from services.orchestrator.delivery.channels.content_checks import LINK_NAMES
+from services.orchestrator.delivery.channels.content_checks import LINK_NAMES, SAMPLE_CODE
 from services.orchestrator.delivery.channels.definition import ChannelDefinition, CompiledTemplates
 from services.template import RenderError, line_and_column
 from services.template.trial import (
@@ -74,6 +74,7 @@ def trial_roots(known: Mapping[str, str]) -> dict[str, Any]:
     }
     campaign = {name: known.get(f"campaign.{name}", "Campaign") for name in ("key", "name")}
     links = {name: f"https://example.org/{name}?token=a&signature=b" for name in LINK_NAMES}
+    links["verification_code"] = SAMPLE_CODE
     return {
         "customer": SampleObject("customer", customer),
         "event": SampleObject("event", event),

@@ -12,6 +12,8 @@ from tests.support import document_builders
 
 ASKS = {"trigger": {"event": "tactful.consent.requested"}}
 TRANSACTIONAL = {"class": "transactional", "intent": "inform", "topic": "account"}
+VERIFIES = {"trigger": {"event": "tactful.address.verification_requested"}}
+CODE = {"email": {"en": {"subject": "Your code", "html": "<p>{{ links.verification_code }}</p>"}}}
 LINK = {"email": {"en": {"subject": "Confirm", "html": '<a href="{{ links.confirm_consent }}">Yes</a>'}}}
 OTHER = {"email": {"en": {"subject": "Hello", "html": '<a href="{{ links.unsubscribe }}">Stop</a>'}}}
 
@@ -28,6 +30,10 @@ def campaign(**changes: Any) -> schemas.campaign.Campaign:
         ({**ASKS, "content": LINK}, ["confirmation_not_transactional"]),
         ({**TRANSACTIONAL, "content": LINK}, ["no_consent_request"]),
         ({**TRANSACTIONAL, "content": OTHER}, []),
+        ({**VERIFIES, **TRANSACTIONAL, "content": CODE}, []),
+        ({**VERIFIES, **TRANSACTIONAL, "content": LINK}, ["no_consent_request", "no_verification_link"]),
+        ({**VERIFIES, "content": CODE}, ["confirmation_not_transactional"]),
+        ({**TRANSACTIONAL, "content": CODE}, ["no_verification_request"]),
     ],
 )
 def test_a_campaign_that_cannot_ask_is_found(changes: dict[str, Any], codes: list[str]) -> None:
