@@ -10,10 +10,17 @@ from tactful.connection import connect
 from tactful.output import OutputFormat, OutputOption, print_data
 
 COLUMNS = {"service": "service", "state": "state", "recorded": "recorded", "finished": "finished", "rows": "rows"}
+STORE_COLUMNS = {
+    "service": "service", "store": "store", "action": "action", "rows": "rows", "at": "at", "remains": "what remains",
+}  # fmt: skip
+PLACE_COLUMNS = {"place": "place", "what": "what is so"}
 
 
 def erasure(
     customer: Annotated[str, typer.Argument(help="The customer's id.")],
+    proof: Annotated[
+        bool, typer.Option("--proof", help="Show each table: what was removed, how much, when, and what remains.")
+    ] = False,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Show how far the erasure of a customer is. Exit code 1 while a service has not finished.
@@ -24,5 +31,9 @@ def erasure(
         shown = api.get(f"/v1/erasures/{quote(customer, safe='')}")
     rows = [{"service": name, **each} for name, each in shown["services"].items()]
     print_data(rows if output is OutputFormat.TABLE else shown, output, COLUMNS)
+    if proof and output is OutputFormat.TABLE:
+        stores = [{"service": row["service"], **each} for row in rows for each in row["stores"]]
+        print_data(stores, output, STORE_COLUMNS)
+        print_data(shown["elsewhere"], output, PLACE_COLUMNS)
     if not shown["finished"]:
         raise CommandError("the erasure is not finished", hint="look again in a few seconds")

@@ -51,6 +51,7 @@ from services.preference.consents.consent_requests import ConsentRequests
 from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceBatch, PreferenceEventHandler
 from services.preference.customer_lookup_build import CustomerLookupBuild
 from services.preference.editor import PreferenceEditor
+from services.preference.erased_stores import ERASED_STORES
 from services.preference.erasure_steps import ERASE_STEPS, CustomerEraser
 from services.preference.facts_endpoint import PreferenceFacts
 from services.preference.metrics import PreferenceMetrics
@@ -89,7 +90,7 @@ def build(
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
     region, address_key = settings.region, settings.require("address_key")
-    eraser = Eraser(database, ERASE_STEPS)
+    eraser = Eraser(database, ERASE_STEPS, stores=ERASED_STORES)
     customer_eraser = CustomerEraser(address_key.encode(), region, eraser.wake.notify)
     erased = customer_eraser.erased
     terms = settings.consent.terms
