@@ -5,7 +5,7 @@
 order and new ones go to the end. Instants are microseconds since 1970 UTC.
 """
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -110,32 +110,6 @@ class ErasuresRequest(msgspec.Struct, frozen=True):
 
     pseudonyms: tuple[str, ...]
     positions: LogPositions = {}
-
-
-class StoreErasure(msgspec.Struct, frozen=True):
-    """What an erasure has done to one table of a service. `remains`: what is left of the person there, and why; empty
-    where nothing is. `rows`: how many were removed or made anonymous, and `at` when the last one was, or when it was
-    found that there are none; None where nothing is recorded (yet, or by an earlier version).
-    """
-
-    store: str
-    action: Literal["removed", "anonymised", "kept"]
-    remains: str
-    rows: int | None
-    at: Instant | None
-
-
-class ErasureProgress(msgspec.Struct, frozen=True):
-    """How far one erasure is in one service. `finished`: None while rows are left; `address_hashes`: preference alone
-    knows them; `stores`: each table that may hold something of a person.
-    """
-
-    pseudonym: str
-    recorded: Instant
-    finished: Instant | None
-    rows: int
-    address_hashes: tuple[str, ...] = ()
-    stores: tuple[StoreErasure, ...] = ()
 
 
 class ProviderEntry(msgspec.Struct, frozen=True):

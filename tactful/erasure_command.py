@@ -11,9 +11,9 @@ from tactful.output import OutputFormat, OutputOption, print_data
 
 COLUMNS = {"service": "service", "state": "state", "recorded": "recorded", "finished": "finished", "rows": "rows"}
 STORE_COLUMNS = {
-    "service": "service", "store": "store", "action": "action", "rows": "rows", "at": "at", "remains": "what remains",
+    "service": "service", "store": "store", "action": "action", "rows": "rows", "at": "at", "what remains": "remains",
 }  # fmt: skip
-PLACE_COLUMNS = {"place": "place", "what": "what is so"}
+PLACE_COLUMNS = {"place": "place", "what is so": "what"}
 
 
 def erasure(

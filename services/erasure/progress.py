@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schemas.service_api import ErasureProgress, StoreErasure
+from schemas.erasures import ErasureProgress, StoreErasure
 from services.erasure import store
 from services.erasure.erased_stores import ErasedStore
 from services.erasure.store import ErasedRows
@@ -25,12 +25,12 @@ async def read_progress(
             each.finished,
             each.rows,
             each.hashes,
-            tuple(_describe(declared, rows.get(each.pseudonym, {}).get(declared.table)) for declared in stores),
+            tuple(_table_progress(declared, rows.get(each.pseudonym, {}).get(declared.table)) for declared in stores),
         )
         for each in found.values()
     )
 
 
-def _describe(declared: ErasedStore, recorded: ErasedRows | None) -> StoreErasure:
+def _table_progress(declared: ErasedStore, recorded: ErasedRows | None) -> StoreErasure:
     rows, at = (None, None) if recorded is None else recorded
     return StoreErasure(declared.table, declared.action, declared.remains, rows, at)

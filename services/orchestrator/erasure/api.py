@@ -8,8 +8,8 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from typing_extensions import TypedDict
 
+from schemas.erasures import ErasureProgress
 from schemas.fields import CustomerId
-from schemas.service_api import ErasureProgress
 from schemas.times import format_instant
 from services.erasure.progress import read_progress
 from services.erasure.pseudonyms import Pseudonyms
