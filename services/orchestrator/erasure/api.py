@@ -2,111 +2,30 @@
 what remains: the proof of the erasure.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
-
 from fastapi import APIRouter
-from typing_extensions import TypedDict
 
-from schemas.erasures import ErasureProgress
 from schemas.fields import CustomerId
-from schemas.times import format_instant
-from services.erasure.progress import read_progress
-from services.erasure.pseudonyms import Pseudonyms
-from services.kit.db.database import Database
 from services.kit.errors import NotFound
-from services.kit.http.answer_types import TimeText
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
-from services.orchestrator.decisions.erasure_intake import ErasuresApi
-from services.orchestrator.erasure.elsewhere import describe_elsewhere
-from services.orchestrator.erasure.erased_stores import ERASED_STORES
+from services.orchestrator.erasure.proof import ErasureFields, ErasureProofs
+
+NOT_ERASED = "no service has heard that this customer was erased: send `tactful.customer.erased`"
 
 
-class ErasedStoreFields(TypedDict):
-    """What became of one table. `rows`: how many were removed or made anonymous, and `at` when the last one was, or
-    when it was found that there are none; null where that is not recorded: not yet, for what is kept, or of an erasure
-    by an earlier version. `remains`: what is left of the person, and why; empty where nothing is.
-    """
-
-    store: str
-    action: Literal["removed", "anonymised", "kept"]
-    rows: int | None
-    at: TimeText | None
-    remains: str
-
-
-class PlaceElsewhere(TypedDict):
-    """Where else something of the customer may be, and what has become of it, or what is left to do."""
-
-    place: str
-    what: str
-
-
-class ServiceErasure(TypedDict):
-    """How far one service is. `rows`: how many of its rows it has removed or made anonymous so far; `stores`: of each
-    of its tables that may hold something of a person.
-    """
-
-    state: Literal["not_begun", "erasing", "finished"]
-    recorded: TimeText | None
-    finished: TimeText | None
-    rows: int
-    stores: list[ErasedStoreFields]
-
-
-class ErasureFields(TypedDict):
-    """The erasure of a customer. `pseudonym` stands for the customer wherever something of them is counted on."""
-
-    pseudonym: str
-    finished: bool
-    services: dict[str, ServiceErasure]
-    elsewhere: list[PlaceElsewhere]
-
-
-def erasure_routes(database: Database, pseudonyms: Pseudonyms, services: Mapping[str, ErasuresApi]) -> APIRouter:
-    """The routes of `/v1/erasures`; `services`: the others."""
+def erasure_routes(proofs: ErasureProofs) -> APIRouter:
+    """The routes of `/v1/erasures`."""
     routes = APIRouter(prefix="/v1/erasures", tags=["erasures"])
 
     @routes.get(
         "/{customer}",
-        summary="How far the erasure of a customer is, in each service",
+        summary="How far the erasure of a customer is, in each service and table",
         **answers({200: ErasureFields}, NotFound),
     )
-    async def get_erasure(customer: CustomerId, _: Principal = requires("customers:erase")) -> dict[str, Any]:
-        pseudonym = pseudonyms.of_customer(customer)
-        found = {"orchestrator": await read_progress(database, [pseudonym], ERASED_STORES)}
-        for name, service in services.items():
-            found[name] = await service.get_erasures([pseudonym], {})
-        if not any(found.values()):
-            raise NotFound("no service has heard that this customer was erased: send `tactful.customer.erased`")
-        progress = {name: _describe(each[0] if each else None) for name, each in found.items()}
-        return {
-            "pseudonym": pseudonym,
-            "finished": all(each["state"] == "finished" for each in progress.values()),
-            "services": progress,
-            "elsewhere": await describe_elsewhere(database, pseudonym),
-        }
+    async def get_erasure(customer: CustomerId, _: Principal = requires("customers:erase")) -> ErasureFields:
+        proof = await proofs.load(customer)
+        if proof is None:
+            raise NotFound(NOT_ERASED)
+        return proof
 
     return routes
-
-
-def _describe(progress: ErasureProgress | None) -> ServiceErasure:
-    if progress is None:
-        return {"state": "not_begun", "recorded": None, "finished": None, "rows": 0, "stores": []}
-    return {
-        "state": "erasing" if progress.finished is None else "finished",
-        "recorded": format_instant(progress.recorded),
-        "finished": None if progress.finished is None else format_instant(progress.finished),
-        "rows": progress.rows,
-        "stores": [
-            {
-                "store": each.store,
-                "action": each.action,
-                "rows": each.rows,
-                "at": None if each.at is None else format_instant(each.at),
-                "remains": each.remains,
-            }
-            for each in progress.stores
-        ],
-    }

@@ -1,6 +1,8 @@
 """Where something of an erased customer may be that no table of a service holds, and what is to be done about it."""
 
-from typing import Any, Final
+from typing import Final
+
+from typing_extensions import TypedDict
 
 from schemas.times import format_instant
 from services.erasure import store
@@ -20,12 +22,19 @@ _TOPICS: Final = (
 )
 
 
-async def describe_elsewhere(database: Database, pseudonym: str) -> list[dict[str, Any]]:
+class PlaceElsewhere(TypedDict):
+    """Where else something of the customer may be, and what has become of it, or what is left to do."""
+
+    place: str
+    what: str
+
+
+async def describe_elsewhere(database: Database, pseudonym: str) -> list[PlaceElsewhere]:
     """The places, each with what is so. The log of `tactful dev` is named where its records were removed."""
     async with database.read() as tx:
         removed = (await store.load_rows(tx, [pseudonym])).get(pseudonym, {}).get(EMBEDDED_LOG)
     topics = {"topics": _TOPICS} if removed is None else {EMBEDDED_LOG: _describe_log(removed)}
-    return [{"place": place, "what": what} for place, what in (topics | _PLACES).items()]
+    return [PlaceElsewhere(place=place, what=what) for place, what in (topics | _PLACES).items()]
 
 
 def _describe_log(removed: store.ErasedRows) -> str:
