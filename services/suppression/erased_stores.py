@@ -13,7 +13,7 @@ ERASED_STORES: Final = (
         "suppression_entry",
         "anonymised",
         "entries of the id and of the addresses stay for the count of the lists, under the pseudonym or none, without "
-        "masked addresses, sources, notes and reasons that somebody typed; one entry with the reason `erased` is added",
+        "masked addresses, sources, notes and reasons that somebody typed; an entry with the reason erased is added",
     ),
     ErasedStore(
         "address_entry",

@@ -10,7 +10,7 @@ from services.erasure.erased_stores import EMBEDDED_LOG
 from services.kit.db.database import Database
 
 _PLACES: Final = {
-    "backups": "A backup holds what it held. After a restore, send `tactful.customer.erased` again for each erasure "
+    "backups": "A backup holds what it held. After a restore, send tactful.customer.erased again for each erasure "
     "since the backup; keep the list of erased ids where you keep such requests.",
     "providers": "What was sent to them stays there: ask them to erase by address.",
     "logs": "They hold ids of events and messages, never addresses or contents, until they are rotated.",
@@ -38,4 +38,5 @@ async def describe_elsewhere(database: Database, pseudonym: str) -> list[PlaceEl
 
 
 def _describe_log(removed: store.ErasedRows) -> str:
-    return f"{removed.rows} records of the embedded log were removed, the last at {format_instant(removed.at)}."
+    at = format_instant(removed.at)
+    return f"Records of the embedded log that were removed: {removed.rows}, the last at {at}."
