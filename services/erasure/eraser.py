@@ -41,7 +41,7 @@ class Subject(NamedTuple):
     recorded: int
     counts: Counter[str]
 
-    def count(self, table: str, rows: int) -> int:
+    def note(self, table: str, rows: int) -> int:
         """Count rows of a table; returns how many."""
         self.counts[table] += rows
         return rows
@@ -138,7 +138,7 @@ def deletes(table: str) -> EraseStep:
     """A step that deletes the rows whose column `customer` names the customer."""
 
     async def step(tx: Tx, subject: Subject) -> int:
-        return subject.count(table, await delete_some(tx, table, _OF_CUSTOMER, customer=subject.customer))
+        return subject.note(table, await delete_some(tx, table, _OF_CUSTOMER, customer=subject.customer))
 
     return step
 
@@ -148,7 +148,7 @@ def changes(table: str, assignments: str) -> EraseStep:
 
     async def step(tx: Tx, subject: Subject) -> int:
         names = {"customer": subject.customer, "pseudonym": subject.pseudonym}
-        return subject.count(table, await change_some(tx, table, assignments, _OF_CUSTOMER, **names))
+        return subject.note(table, await change_some(tx, table, assignments, _OF_CUSTOMER, **names))
 
     return step
 
@@ -160,7 +160,7 @@ async def delete_dead_letters(tx: Tx, subject: Subject) -> int:
     """
     key = subject.customer.encode("utf-8", "surrogatepass")
     where = "customer = :customer OR key = :key"
-    return subject.count("dead_letter", await delete_some(tx, "dead_letter", where, customer=subject.customer, key=key))
+    return subject.note("dead_letter", await delete_some(tx, "dead_letter", where, customer=subject.customer, key=key))
 
 
 async def delete_stored_answers(tx: Tx, subject: Subject) -> int | None:
@@ -182,5 +182,5 @@ async def delete_stored_answers(tx: Tx, subject: Subject) -> int | None:
         deleted = await tx.execute(
             f"DELETE FROM idempotency WHERE {tx.in_list('key', 'keys')}", keys=tx.list_parameter(sorted(keys))
         )
-        return subject.count("idempotency", deleted)
+        return subject.note("idempotency", deleted)
     return 0 if pending is None else None

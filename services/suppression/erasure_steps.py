@@ -86,7 +86,7 @@ async def _clear_removal_requests(tx: Tx, subject: Subject) -> int:
         f"({of_customer} OR consent_of = :customer) AND {_REQUEST_IS_LEFT}",
         customer=subject.customer,
     )
-    return subject.count("removal_request", cleared)
+    return subject.note("removal_request", cleared)
 
 
 ERASE_STEPS: Final[tuple[EraseStep, ...]] = (

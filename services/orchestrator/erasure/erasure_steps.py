@@ -131,7 +131,7 @@ class OrchestratorErasure:
             suppressed=MessageState.SUPPRESSED.value,
             **tx.bind_table_parameter("k", kinds, events),
         )
-        subject.count("message", len(rows))
+        subject.note("message", len(rows))
         await _strip_handovers(tx, subject, {row.handover_id for row in rows if row.handover_id is not None}, set(ids))
         await _strip_what_follows(tx, subject, ids)
         await _delete_queues(tx, subject, ids)
@@ -152,7 +152,7 @@ class OrchestratorErasure:
             "WHERE decision_id = :decision_id",
             [self._anonymous_row(row, subject.pseudonym) for row in rows],
         )
-        subject.count("decision", len(rows))
+        subject.note("decision", len(rows))
         return len(rows) + (await _RENAME_CONTACTS(tx, subject) or 0)
 
     def _anonymous_row(self, row: Any, pseudonym: str) -> dict[str, object]:
@@ -177,7 +177,7 @@ async def _strip_what_follows(tx: Tx, subject: Subject, ids: Sequence[str]) -> N
     """Remove or make anonymous what stands beside these messages."""
     named = tx.list_parameter(ids)
     sandbox = f"DELETE FROM sandbox_message WHERE {tx.in_list('message_id', 'ids')}"
-    subject.count("sandbox_message", await tx.execute(sandbox, ids=named))
+    subject.note("sandbox_message", await tx.execute(sandbox, ids=named))
     attempts = await tx.execute(
         f"UPDATE attempt SET customer = :pseudonym, detail = NULL WHERE {tx.in_list('message_id', 'ids')}",
         pseudonym=subject.pseudonym,
@@ -190,8 +190,8 @@ async def _strip_what_follows(tx: Tx, subject: Subject, ids: Sequence[str]) -> N
         pseudonym=subject.pseudonym,
         ids=named,
     )
-    subject.count("attempt", attempts)
-    subject.count("receipt", receipts)
+    subject.note("attempt", attempts)
+    subject.note("receipt", receipts)
 
 
 async def _strip_handovers(tx: Tx, subject: Subject, handovers: set[int], ids: set[str]) -> None:
@@ -209,25 +209,25 @@ async def _strip_handovers(tx: Tx, subject: Subject, handovers: set[int], ids: s
             results=msgspec.json.encode(kept).decode(),
             id=row.handover_id,
         )
-        subject.count("handover", len(results) - len(kept))  # answers, of which a row has one for each message
+        subject.note("handover", len(results) - len(kept))  # answers, of which a row has one for each message
 
 
 async def _delete_queues(tx: Tx, subject: Subject, ids: Sequence[str]) -> None:
     for table in ("timer", "parked"):
         named = f"DELETE FROM {table} WHERE {tx.in_list('message_id', 'ids')}"
-        subject.count(table, await tx.execute(named, ids=tx.list_parameter(ids)))
+        subject.note(table, await tx.execute(named, ids=tx.list_parameter(ids)))
     # By shard, because the outbox is indexed by it, and not by customer.
     waiting = await tx.execute(
         f"DELETE FROM outbox WHERE shard = :shard AND {_OF_CUSTOMER}",
         shard=shard_of(subject.customer),
         customer=subject.customer,
     )
-    subject.count("outbox", waiting)
+    subject.note("outbox", waiting)
 
 
 async def _forget_outgoing(tx: Tx, subject: Subject) -> int:
     """Step: publish nothing more of the life of the customer's messages. After their last changes."""
-    return subject.count("outgoing", await message_life.forget_customer(tx, subject.customer))
+    return subject.note("outgoing", await message_life.forget_customer(tx, subject.customer))
 
 
 async def _rename_ledger(tx: Tx, subject: Subject) -> int:
@@ -245,7 +245,7 @@ async def _delete_simulations(tx: Tx, subject: Subject) -> int:
         parts = () if texts is None else (each.encode() if isinstance(each, str) else each for each in texts)
         if any(is_mentioned([subject.customer], bytes(each)) for each in parts if each is not None):
             found += await tx.execute("DELETE FROM simulation WHERE id = :id", id=row.id)
-    return subject.count("simulation", found)
+    return subject.note("simulation", found)
 
 
 async def _strip_redrives(tx: Tx, subject: Subject) -> int:
@@ -253,4 +253,4 @@ async def _strip_redrives(tx: Tx, subject: Subject) -> int:
     contains = "strpos(detail, :text)" if tx.dialect == "postgresql" else "instr(detail, :text)"
     where = f"{contains} > 0"
     stripped = f"UPDATE redrive_item SET detail = NULL WHERE {bounded(tx, 'redrive_item', where)}"
-    return subject.count("redrive_item", await tx.execute(stripped, text=subject.customer))
+    return subject.note("redrive_item", await tx.execute(stripped, text=subject.customer))
