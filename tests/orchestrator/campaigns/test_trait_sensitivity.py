@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.orchestrator.campaigns import campaign_workflow, policy_workflow
+from services.orchestrator.campaigns.active_trait_uses import refuse_active_uses
 from tests.support.orchestrator_app import World, campaign, policy_document
 
 pytestmark = pytest.mark.wired
@@ -113,10 +114,10 @@ async def test_a_policy_is_not_activated_past_a_campaign_that_became_active_mean
     """A campaign becomes active after the policy looked at the active ones, and before the policy is."""
     await here.enact(policy_document())
     number = await approved_policy(here, policy_document(traits=SENSITIVE))
-    look, loop = policy_workflow.refuse_active_uses, asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
 
     def look_and_be_overtaken(*given: Any) -> None:
-        look(*given)
+        refuse_active_uses(*given)
         asyncio.run_coroutine_threadsafe(here.launch(reading()), loop).result(timeout=20)
 
     monkeypatch.setattr(policy_workflow, "refuse_active_uses", look_and_be_overtaken)
