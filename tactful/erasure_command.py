@@ -10,9 +10,8 @@ from tactful.connection import connect
 from tactful.output import OutputFormat, OutputOption, print_data
 
 COLUMNS = {"service": "service", "state": "state", "recorded": "recorded", "finished": "finished", "rows": "rows"}
-STORE_COLUMNS = {
-    "service": "service", "store": "store", "action": "action", "rows": "rows", "at": "at", "what remains": "remains",
-}  # fmt: skip
+STORE_COLUMNS = {"table": "store", "action": "action", "rows": "rows", "at": "at"}
+REMAINS_COLUMNS = {"table": "store", "what remains": "remains"}
 PLACE_COLUMNS = {"place": "place", "what is so": "what"}
 
 
@@ -32,8 +31,10 @@ def erasure(
     rows = [{"service": name, **each} for name, each in shown["services"].items()]
     print_data(rows if output is OutputFormat.TABLE else shown, output, COLUMNS)
     if proof and output is OutputFormat.TABLE:
-        stores = [{"service": row["service"], **each} for row in rows for each in row["stores"]]
-        print_data(stores, output, STORE_COLUMNS)
+        for row in rows:
+            typer.echo(f"\n{row['service']}")
+            print_data(row["stores"], output, STORE_COLUMNS)
+            print_data([each for each in row["stores"] if each["remains"]], output, REMAINS_COLUMNS)
         print_data(shown["elsewhere"], output, PLACE_COLUMNS)
     if not shown["finished"]:
         raise CommandError("the erasure is not finished", hint="look again in a few seconds")
