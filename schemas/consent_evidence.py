@@ -22,6 +22,8 @@ LEGAL_BASES: Final[Mapping[str, str]] = {
     "legitimate_interest": "an interest that was weighed against the customer's",
 }
 """What a grant may rest on. Records of earlier versions may have other words, which stay as they are."""
+EXPRESS_CONSENT: Final = "consent"
+"""The basis of those who have said yes themselves."""
 CONSENT_PROOF: Final = ("source", "wording")
 """What a grant of consent must have: where it was given, and on which words."""
 GRANTED: Final = "granted"

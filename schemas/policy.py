@@ -18,9 +18,10 @@ from schemas.fields import (
     WallTime,
     as_tuple,
     distinct,
+    enum_member,
 )
 from schemas.rule_registry import RULE_REGISTRY
-from schemas.vocabulary import DAYS
+from schemas.vocabulary import DAYS, Sensitivity
 from schemas.zone_spellings import parse_zone
 
 Zone = Annotated[str, AfterValidator(parse_zone)]
@@ -69,6 +70,15 @@ class Topic(Document):
         if not self.required and (self.reason or any(texts.reason for texts in self.translations.values())):
             raise FieldError("reason", "`reason` says why a required topic always comes, and this one is not required")
         return self
+
+
+class TraitRule(Document):
+    """A trait of customers, by its name directly below `customer.traits`, and its sensitivity; it counts for all that
+    is below the trait as well. A trait that the policy does not name is plain.
+    """
+
+    name: Text
+    sensitivity: Annotated[Sensitivity, enum_member(Sensitivity)]
 
 
 class SituationTrigger(Document):
@@ -194,12 +204,13 @@ else:
 
 
 class Policy(Document):
-    """Caps, gaps, quiet hours, history rules, situations, topics and holdout."""
+    """Caps, gaps, quiet hours, history rules, situations, topics, sensitive traits and holdout."""
 
     zone: Zone
     week_start: WeekDay = "monday"
     unknown_zones: Annotated[tuple[Zone, ...], as_tuple, Field(min_length=1), distinct] | None = None
     topics: Annotated[tuple[Topic, ...], as_tuple] = ()
+    traits: Annotated[tuple[TraitRule, ...], as_tuple, Field(max_length=200)] = ()
     situations: Annotated[tuple[SituationKind, ...], as_tuple] = ()
     contact_history: Annotated[tuple[ContactHistoryRule, ...], as_tuple] = ()
     frequency_caps: Annotated[tuple[FrequencyCap, ...], as_tuple] = ()
@@ -215,6 +226,7 @@ class Policy(Document):
         ids = [rule.id for rule in self.entries()]
         _require_unique("id", ids)
         _require_unique("topic", [topic.key for topic in self.topics])
+        _require_unique("trait", [trait.name for trait in self.traits])
         _require_unique("situation", [situation.kind for situation in self.situations])
         unknown = [rule for rule in self.shadow if rule not in ids]
         if unknown:
@@ -237,6 +249,10 @@ class Policy(Document):
     def entries(self) -> tuple[ContactHistoryRule | FrequencyCap | MinGap | QuietHours, ...]:
         """All entries that have an id, in document order."""
         return (*self.contact_history, *self.frequency_caps, *self.min_gaps, *self.quiet_hours)
+
+    def traits_of(self, sensitivity: Sensitivity) -> frozenset[str]:
+        """The names of the traits that are declared to be of this sensitivity."""
+        return frozenset(trait.name for trait in self.traits if trait.sensitivity is sensitivity)
 
 
 def _require_unique(what: str, names: list[str]) -> None:

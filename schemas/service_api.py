@@ -112,18 +112,6 @@ class ErasuresRequest(msgspec.Struct, frozen=True):
     positions: LogPositions = {}
 
 
-class ErasureProgress(msgspec.Struct, frozen=True):
-    """How far one erasure is in one service. `finished`: None while rows are left; `address_hashes`: preference alone
-    knows them.
-    """
-
-    pseudonym: str
-    recorded: Instant
-    finished: Instant | None
-    rows: int
-    address_hashes: tuple[str, ...] = ()
-
-
 class ProviderEntry(msgspec.Struct, frozen=True):
     """Why an address must not be written to again, as a provider has said; the customer stands for an address that no
     entry can name. `classes`: None for all. `at` and `expires` are in microseconds since 1970, UTC; an entry without

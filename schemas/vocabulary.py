@@ -13,6 +13,14 @@ class Class(StrEnum):
     MARKETING = "marketing"
 
 
+class Sensitivity(StrEnum):
+    """How much a trait says of a person: what anybody may know, what they did, or what may harm them."""
+
+    PLAIN = "plain"
+    BEHAVIOURAL = "behavioural"
+    SENSITIVE = "sensitive"
+
+
 class Intent(StrEnum):
     """What the message wants."""
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from schemas.erasures import ErasureProgress
 from schemas.facts import Preference
 from schemas.recorded import PreferenceSnapshot
 from schemas.service_api import (
@@ -18,7 +19,6 @@ from schemas.service_api import (
     PREFERENCE_RECORDED_PATH,
     TOPICS_PATH,
     CustomerSearch,
-    ErasureProgress,
     ErasuresRequest,
     FoundCustomers,
     LogPositions,

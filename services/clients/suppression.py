@@ -8,6 +8,7 @@ import httpx
 import msgspec
 
 from schemas.addresses import address_key_fingerprint
+from schemas.erasures import ErasureProgress
 from schemas.facts import HoldFact, Suppressions
 from schemas.service_api import (
     ADD_ENTRIES_PATH,
@@ -29,7 +30,6 @@ from schemas.service_api import (
     AddressLift,
     BlockAddressesRequest,
     CustomerAddressHashes,
-    ErasureProgress,
     ErasuresRequest,
     HoldEnd,
     HoldEndsRequest,

@@ -7,6 +7,7 @@ their pseudonyms, which are all that the services keep.
 from collections.abc import Mapping
 
 from services.erasure import store
+from services.erasure.erased_stores import EMBEDDED_LOG
 from services.erasure.pseudonyms import Pseudonyms
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.local_bus import LocalBus
@@ -45,8 +46,18 @@ class LocalLogErasure:
             if self._pseudonyms.of_customer(key.decode("utf-8", "surrogateescape")) in finished
         ]
         if keys:
-            complete = await self._bus.run_on_writer(lambda log_file: log_file.delete_records_of_keys(keys[:500], read))
+            deleted, complete = await self._bus.run_on_writer(
+                lambda log_file: log_file.delete_records_of_keys(keys[:500], read)
+            )
+            await self._record(deleted)
             log("log_records_erased", customers=len(keys))
             if not complete or len(keys) > 500:
                 return
         self._done = frozenset(finished)
+
+    async def _record(self, deleted: Mapping[bytes, int]) -> None:
+        """Count the records for the proof of each erasure, which the orchestrator tells."""
+        async with self._databases["orchestrator"].write() as tx:
+            for key, count in sorted(deleted.items()):
+                pseudonym = self._pseudonyms.of_customer(key.decode("utf-8", "surrogateescape"))
+                await store.count_rows(tx, pseudonym, {EMBEDDED_LOG: count})

@@ -6,11 +6,13 @@ found nothing. A crash at any point is made good by the next round; several proc
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from services.erasure import store
-from services.erasure.batches import delete_some
+from services.erasure.batches import change_some, delete_some
+from services.erasure.erased_stores import ErasedStore
 from services.erasure.mentions import is_mentioned, written_forms
 from services.kit.bus.fence import WakeSignal
 from services.kit.db.database import Database, Tx
@@ -23,32 +25,51 @@ BUSY_SECONDS: Final = 0.5
 IDLE_SECONDS: Final = 5.0
 """Seconds between two looks while there is none: another process may have recorded one."""
 MOST_AT_ONCE: Final = 100
+_OF_CUSTOMER: Final = "customer = :customer"
 _ABANDONED: Final = 120_000_000
 """Microseconds after which a request without an answer belongs to a dead process."""
 
 
 class Subject(NamedTuple):
-    """Whom a step erases: the plain id, what stands for it from now on, and when the erasure was recorded."""
+    """Whom a step erases: the plain id, what stands for it from now on, and when the erasure was recorded.
+
+    `counts`: how many rows of each table the step has removed or made anonymous, for the proof of the erasure.
+    """
 
     customer: str
     pseudonym: str
     recorded: int
+    counts: Counter[str]
+
+    def note(self, table: str, rows: int) -> int:
+        """Count rows of a table; returns how many."""
+        self.counts[table] += rows
+        return rows
 
 
 EraseStep = Callable[[Tx, Subject], Awaitable[int | None]]
-"""Removes some rows of a customer; returns how many, 0 when there are none left, None when it must wait for others."""
+"""Removes some rows of a customer and counts them by table; returns 0 when there are none left, None when it must wait
+for others, and else how many.
+"""
 
 
 class Eraser:
     """Takes the steps for every unfinished erasure, in order; `wake` tells that there is a new one.
 
     `is_ready` is asked about each pseudonym, outside any transaction: no erasure is finished while it says no.
+    `stores`: the tables of the service that may hold something of a person.
     """
 
     def __init__(
-        self, database: Database, steps: Sequence[EraseStep], is_ready: Callable[[str], Awaitable[bool]] | None = None
+        self,
+        database: Database,
+        steps: Sequence[EraseStep],
+        is_ready: Callable[[str], Awaitable[bool]] | None = None,
+        *,
+        stores: Sequence[ErasedStore] = (),
     ) -> None:
         self.is_ready = is_ready
+        self._searched = [each.table for each in stores if each.action != "kept"]
         self._database = database
         self._steps = steps
         self.wake = WakeSignal()
@@ -97,7 +118,7 @@ class Eraser:
         async with self._database.write() as tx:
             erasure = await store.lock_unfinished(tx, pseudonym)
             if erasure is not None:
-                await store.finish_erasure(tx, pseudonym)
+                await store.finish_erasure(tx, pseudonym, self._searched)
                 log("customer_erased", pseudonym=pseudonym, rows=erasure.rows)
         await self._database.truncate_journal()
         return True
@@ -107,9 +128,9 @@ class Eraser:
             erasure = await store.lock_unfinished(tx, pseudonym)
             if erasure is None or erasure.customer is None:
                 return None
-            changed = await step(tx, Subject(erasure.customer, pseudonym, erasure.recorded))
-            if changed:
-                await store.count_rows(tx, pseudonym, changed)
+            subject = Subject(erasure.customer, pseudonym, erasure.recorded, Counter())
+            changed = await step(tx, subject)
+            await store.count_rows(tx, pseudonym, subject.counts)
         return changed
 
 
@@ -117,7 +138,17 @@ def deletes(table: str) -> EraseStep:
     """A step that deletes the rows whose column `customer` names the customer."""
 
     async def step(tx: Tx, subject: Subject) -> int:
-        return await delete_some(tx, table, "customer = :customer", customer=subject.customer)
+        return subject.note(table, await delete_some(tx, table, _OF_CUSTOMER, customer=subject.customer))
+
+    return step
+
+
+def changes(table: str, assignments: str) -> EraseStep:
+    """A step that makes the rows of the customer anonymous; the assignments may use `:customer` and `:pseudonym`."""
+
+    async def step(tx: Tx, subject: Subject) -> int:
+        names = {"customer": subject.customer, "pseudonym": subject.pseudonym}
+        return subject.note(table, await change_some(tx, table, assignments, _OF_CUSTOMER, **names))
 
     return step
 
@@ -128,9 +159,8 @@ async def delete_dead_letters(tx: Tx, subject: Subject) -> int:
     Taken first: a letter that is being redriven is locked, and what its record leaves behind is found afterwards.
     """
     key = subject.customer.encode("utf-8", "surrogatepass")
-    return await delete_some(
-        tx, "dead_letter", "customer = :customer OR key = :key", customer=subject.customer, key=key
-    )
+    where = "customer = :customer OR key = :key"
+    return subject.note("dead_letter", await delete_some(tx, "dead_letter", where, customer=subject.customer, key=key))
 
 
 async def delete_stored_answers(tx: Tx, subject: Subject) -> int | None:
@@ -149,7 +179,8 @@ async def delete_stored_answers(tx: Tx, subject: Subject) -> int | None:
         rows = await tx.rows(f"SELECT key, body FROM idempotency WHERE {contains} > 0", form=form)
         keys |= {row.key for row in rows if is_mentioned([subject.customer], bytes(row.body))}
     if keys:
-        return await tx.execute(
+        deleted = await tx.execute(
             f"DELETE FROM idempotency WHERE {tx.in_list('key', 'keys')}", keys=tx.list_parameter(sorted(keys))
         )
+        return subject.note("idempotency", deleted)
     return 0 if pending is None else None

@@ -1,6 +1,6 @@
-"""SQL of the table `erasure`. The caller owns the transaction."""
+"""SQL of the tables `erasure` and `erased_rows`. The caller owns the transaction."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -87,13 +87,52 @@ async def lock_unfinished(tx: Tx, pseudonym: str) -> Erasure | None:
     return None if row is None else Erasure._make(row)
 
 
-async def count_rows(tx: Tx, pseudonym: str, rows: int) -> None:
-    """Add to the number of rows that were removed or made anonymous."""
-    await tx.execute("UPDATE erasure SET rows = rows + :rows WHERE pseudonym = :p", rows=rows, p=pseudonym)
+async def count_rows(tx: Tx, pseudonym: str, rows: Mapping[str, int]) -> None:
+    """Add to the numbers of rows that were removed or made anonymous, by table."""
+    changed = {table: count for table, count in sorted(rows.items()) if count > 0}
+    if not changed:
+        return
+    await _add_rows(tx, pseudonym, changed)
+    await tx.execute(
+        "UPDATE erasure SET rows = rows + :rows WHERE pseudonym = :p", rows=sum(changed.values()), p=pseudonym
+    )
 
 
-async def finish_erasure(tx: Tx, pseudonym: str) -> None:
-    """Record the end of the work; the plain id is not needed any more."""
+async def _add_rows(tx: Tx, pseudonym: str, rows: Mapping[str, int]) -> None:
+    now = await tx.now()
+    for table, count in rows.items():
+        await tx.execute(
+            "INSERT INTO erased_rows (pseudonym, store, rows, at) VALUES (:pseudonym, :store, :rows, :now) "
+            "ON CONFLICT (pseudonym, store) DO UPDATE SET rows = erased_rows.rows + excluded.rows, at = excluded.at "
+            "WHERE excluded.rows > 0",
+            pseudonym=pseudonym,
+            store=table,
+            rows=count,
+            now=now,
+        )
+
+
+class ErasedRows(NamedTuple):
+    """What was recorded of one table: how many rows, and when the last of them was changed."""
+
+    rows: int
+    at: Instant
+
+
+async def load_rows(tx: Tx, pseudonyms: Sequence[str]) -> dict[str, dict[str, ErasedRows]]:
+    """By pseudonym and table."""
+    found: dict[str, dict[str, ErasedRows]] = {}
+    for row in await tx.rows(
+        f"SELECT pseudonym, store, rows, at FROM erased_rows WHERE {tx.in_list('pseudonym', 'wanted')}",
+        wanted=tx.list_parameter(list(pseudonyms)),
+    ):
+        found.setdefault(row.pseudonym, {})[row.store] = ErasedRows(row.rows, row.at)
+    return found
+
+
+async def finish_erasure(tx: Tx, pseudonym: str, tables: Iterable[str] = ()) -> None:
+    """Record the end of the work, and that nothing is left in these tables; the plain id is not needed any more."""
+    await _add_rows(tx, pseudonym, dict.fromkeys(tables, 0))
     await tx.execute(
         "UPDATE erasure SET finished = :now, customer = NULL WHERE pseudonym = :pseudonym",
         now=await tx.now(),

@@ -1,4 +1,4 @@
-"""The table of erasures, one row a customer, in each service's database."""
+"""The tables of erasures in each service's database: one row a customer, and one for each table and customer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +24,18 @@ def _erasure_columns() -> list[Column[Any]]:
     ]
 
 
+def _erased_rows_columns() -> list[Column[Any]]:
+    """How many rows of the table `store` were removed or made anonymous, and when the last of them was; 0 rows: when it
+    was found that there are none.
+    """
+    return [
+        Column("pseudonym", Text, primary_key=True),
+        Column("store", Text, primary_key=True),
+        Column("rows", BigInteger, nullable=False),
+        Column("at", BigInteger, nullable=False),
+    ]
+
+
 TABLES: dict[str, Callable[[], list[Column[Any]]]] = {"erasure": _erasure_columns}
 INDEXES: dict[str, tuple[str, tuple[str, ...]]] = {"erasure_finished": ("erasure", ("finished",))}
 
@@ -34,3 +46,8 @@ def create_erasure_table(op: Operations | Any) -> None:
         op.create_table(name, *columns())
     for name, (table, indexed) in INDEXES.items():
         op.create_index(name, table, list(indexed))
+
+
+def create_erased_rows_table(op: Operations | Any) -> None:
+    """Create the table of rows by table in a migration: erasures of earlier versions have none."""
+    op.create_table("erased_rows", *_erased_rows_columns())

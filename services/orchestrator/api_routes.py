@@ -49,6 +49,7 @@ from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.rendering import explanation_renderer
 from services.orchestrator.erasure import api as erasure_api
+from services.orchestrator.erasure.proof import ErasureProofs
 from services.orchestrator.explain import api as explain_api
 from services.orchestrator.explain import timeline_api
 from services.orchestrator.explain.explainer import Explainer
@@ -161,7 +162,7 @@ def _privacy_routes(
     settings: OrchestratorSettings,
 ) -> list[APIRouter]:
     return [
-        erasure_api.erasure_routes(database, erased.pseudonyms, other_services),
+        erasure_api.erasure_routes(ErasureProofs(database, erased.pseudonyms, other_services)),
         export_api.export_routes(database, clock, erased, settings.retention.exports),
     ]
 

@@ -41,6 +41,7 @@ from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.receipts.intake import ReceiptIntake
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
 from services.orchestrator.delivery.rendering import Renderer, SenderReader, read_senders
+from services.orchestrator.erasure.erased_stores import ERASED_STORES
 from services.orchestrator.erasure.erasure_steps import OrchestratorErasure
 from services.orchestrator.holds.release import HoldMetrics
 from services.orchestrator.insight.audit.audit_series import AuditMetrics
@@ -152,7 +153,9 @@ class Components:
     def _build_erasure(self) -> None:
         """Who was erased, the job that removes their rows, and the passing over of their events."""
         self.erased = ErasedCustomers(self.address_key)
-        self.eraser = Eraser(self.database, OrchestratorErasure(self.erased.pseudonyms, self.clock).steps())
+        self.eraser = Eraser(
+            self.database, OrchestratorErasure(self.erased.pseudonyms, self.clock).steps(), stores=ERASED_STORES
+        )
         wake = self.eraser.wake.notify
         self.erasure_intake = ErasureIntake(self.preference, self.suppression, self.erased, wake)
         self.eraser.is_ready = self.erasure_intake.block_addresses_of

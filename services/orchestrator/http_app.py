@@ -18,6 +18,7 @@ from services.orchestrator.console import page_routes as console
 from services.orchestrator.delivery.adapters.registry import keep_all_messages
 from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.rendering import explanation_renderer
+from services.orchestrator.erasure.proof import ErasureProofs
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.holds.lift_plan import HoldPlanner
 
@@ -52,6 +53,11 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
         settings=settings,
         adapters=components.adapters,
         reply_decisions=components.receipt_intake.reply_decisions,
+        erasures=ErasureProofs(
+            database,
+            components.erased.pseudonyms,
+            {"preference": components.preference, "suppression": components.suppression},
+        ),
         sandbox=keep_all_messages(components.settings),
     )
 

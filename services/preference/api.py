@@ -51,6 +51,7 @@ from services.preference.customer_lookup import address_values, name_to_find
 from services.preference.customer_lookup_build import SETTLED_NAME, settled_form
 from services.preference.document_form import to_opt_out
 from services.preference.editor import EditResult, ExpectedVersions, PreferenceEditor
+from services.preference.erased_stores import ERASED_STORES
 from services.preference.export_sections import list_sections
 from services.preference.facts_endpoint import FENCE_WAIT, PreferenceFacts, partition_positions
 from services.preference.preference_errors import EDIT_ERRORS
@@ -204,7 +205,7 @@ def internal_routes(
     async def list_erasures(request: Request) -> Response:
         payload = await internal_api.read_request(request, ErasuresRequest)
         await wait_until_applied(database, partition_positions(payload.positions), FENCE_WAIT, wake_signal)
-        return internal_api.respond(await read_progress(database, payload.pseudonyms))
+        return internal_api.respond(await read_progress(database, payload.pseudonyms, ERASED_STORES))
 
     @router.post(FIND_CUSTOMERS_PATH, summary="Customers by name or address")
     async def find_customers(request: Request) -> Response:

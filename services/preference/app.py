@@ -60,6 +60,7 @@ from services.preference.consents.consent_requests import ConsentRequests
 from services.preference.consumer import CONSUMER_GROUP, STAGE, PreferenceBatch, PreferenceEventHandler
 from services.preference.customer_lookup_build import CustomerLookupBuild
 from services.preference.editor import PreferenceEditor
+from services.preference.erased_stores import ERASED_STORES
 from services.preference.erasure_steps import ERASE_STEPS, CustomerEraser
 from services.preference.facts_endpoint import PreferenceFacts
 from services.preference.metrics import PreferenceMetrics
@@ -97,7 +98,8 @@ def build(
     """Wires the service. Raises SettingsError when a key is missing."""
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
-    region, terms, eraser = settings.region, settings.consent.terms, Eraser(database, ERASE_STEPS)
+    region, terms = settings.region, settings.consent.terms
+    eraser = Eraser(database, ERASE_STEPS, stores=ERASED_STORES)
     customer_eraser = CustomerEraser(settings.require("address_key").encode(), region, eraser.wake.notify)
     erased = customer_eraser.erased
     editor = PreferenceEditor(database, clock, metrics, OptOutBarrier(orchestrator), region, erased, terms)

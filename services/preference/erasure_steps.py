@@ -43,7 +43,7 @@ class CustomerEraser:
         }
         pseudonym = self.erased.pseudonyms.of_customer(state.customer)
         await erasures.begin_erasure(tx, pseudonym, state.customer, event.time, hashes)
-        await store.delete_state(tx, state.customer)
+        await erasures.count_rows(tx, pseudonym, await store.delete_state(tx, state.customer))
 
     def _hashes_of(self, channel: str, address: str, region: str | None) -> Iterator[str]:
         """The hashes of an address on its channel, and on each other where the same text is an address too."""

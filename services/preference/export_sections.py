@@ -26,6 +26,7 @@ UNTOLD: Final[Mapping[str, str]] = {
     "recent_change": "ids for two minutes, without contents",
     "change_horizon": "nothing about customers",
     "erasure": "an erased customer has no export",
+    "erased_rows": "an erased customer has no export",
 }
 
 

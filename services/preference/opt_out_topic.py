@@ -133,4 +133,4 @@ async def forget_outgoing(tx: Tx, subject: Subject) -> int | None:
         kept = _decode(row.body)
         items = tuple(replace(each, customer="") if is_gone(each, row) else each for each in kept.items)
         await replace_body(tx, row.seq, _encode(KeptOptOuts(kept.token, items)))
-    return len(rows) or (None if waits else 0)
+    return subject.note("outgoing", len(rows)) or (None if waits else 0)

@@ -131,10 +131,14 @@ async def lock_states(
     return found
 
 
-async def delete_state(tx: Tx, customer: str) -> None:
-    """Delete the state of a customer, and the keys by which they are found. Requires `lock_states`."""
-    for table in ("preference_state", "customer_lookup"):
-        await tx.execute(f"DELETE FROM {table} WHERE customer = :customer", customer=customer)
+async def delete_state(tx: Tx, customer: str) -> dict[str, int]:
+    """Delete the state of a customer, and the keys by which they are found; how many rows by table. Requires
+    `lock_states`.
+    """
+    return {
+        table: await tx.execute(f"DELETE FROM {table} WHERE customer = :customer", customer=customer)
+        for table in ("preference_state", "customer_lookup")
+    }
 
 
 async def list_past_addresses(tx: Tx, customer: str) -> list[tuple[str, str]]:

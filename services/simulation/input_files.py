@@ -16,6 +16,7 @@ from schemas.suppression import Hold, Suppression
 from schemas.times import Instant
 from services.condition import ConditionSyntaxError
 from services.orchestrator.campaigns.conditions import compile_campaign_condition, compile_situation_condition
+from services.orchestrator.campaigns.trait_use import traits_of_campaign
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
 from services.orchestrator.policy.virtual_time_simulation import SimulatedEvent, TimePassed
@@ -43,8 +44,10 @@ def read_campaigns(folder: Path, *, stored: bool = False) -> dict[str, CompiledC
         if document.key in campaigns:
             raise BadInput(f"{path}: the campaign `{document.key}` is also in another file of this folder")
         try:
-            campaigns[document.key] = compile_campaign(document, 1, True, compile_campaign_condition)
-        except ConditionSyntaxError as error:
+            campaigns[document.key] = compile_campaign(
+                document, 1, True, compile_campaign_condition, traits=traits_of_campaign(document)
+            )
+        except ValueError as error:
             raise BadInput(f"{path}: {error}") from None
     return campaigns
 

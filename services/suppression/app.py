@@ -50,6 +50,7 @@ from services.suppression.api.scope_notes import NamesApi
 from services.suppression.consumer import SuppressionBatch, SuppressionEventHandler
 from services.suppression.entry_gauges import SuppressionGauges
 from services.suppression.entry_registration import SuppressionList, new_entry_id
+from services.suppression.erased_stores import ERASED_STORES
 from services.suppression.erasure_steps import ERASE_STEPS
 from services.suppression.imports.import_runner import HOUSEKEEPING_SECONDS, ImportRunner
 from services.suppression.imports.sealed_parts import PartSeal
@@ -139,7 +140,7 @@ def build(
     metrics, kinds = SuppressionMetrics(registry), SituationKindsCache(compile_event_condition)
     topic, wake_signal, changes = settings.kafka.events_topic, WakeSignal(), RecentChanges(database, WATCHED_TABLES)
     address_key = settings.require("address_key").encode()
-    erased, eraser = ErasedCustomers(address_key), Eraser(database, ERASE_STEPS)
+    erased, eraser = ErasedCustomers(address_key), Eraser(database, ERASE_STEPS, stores=ERASED_STORES)
     handler = SuppressionEventHandler(
         database, kinds, clock, metrics, new_entry_id, erased, on_erasure=eraser.wake.notify
     )

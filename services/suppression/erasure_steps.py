@@ -14,13 +14,16 @@ from schemas.times import Instant
 from schemas.vocabulary import SuppressionReason
 from services.erasure import store as erasures
 from services.erasure.batches import change_some
-from services.erasure.eraser import EraseStep, Subject, delete_dead_letters, delete_stored_answers, deletes
+from services.erasure.eraser import EraseStep, Subject, changes, delete_dead_letters, delete_stored_answers, deletes
 from services.kit.db.database import Tx
 from services.suppression.store import entry_store
 from services.suppression.store.entry_store import NewEntry
 
 ERASED_MASK: Final = "(erased customer)"
 """What people see in place of whom the entry names."""
+_NOTHING_TYPED: Final = "source = NULL, note = NULL, remove_reason = NULL"
+_CLEARED_REQUEST: Final = "reason = NULL, decision_reason = NULL, consent_of = NULL"
+_REQUEST_IS_LEFT: Final = "(reason IS NOT NULL OR decision_reason IS NOT NULL OR consent_of IS NOT NULL)"
 
 
 async def erase_customer(tx: Tx, event: Event, pseudonym: str, entry_id: str, now: Instant) -> None:
@@ -28,12 +31,15 @@ async def erase_customer(tx: Tx, event: Event, pseudonym: str, entry_id: str, no
     at = min(event.time, now)
     if not await erasures.begin_erasure(tx, pseudonym, event.subject, at):
         return
-    await tx.execute("DELETE FROM customer_state WHERE customer = :customer", customer=event.subject)
+    deleted = await tx.execute("DELETE FROM customer_state WHERE customer = :customer", customer=event.subject)
+    await erasures.count_rows(tx, pseudonym, {"customer_state": deleted})
     await _add_entry(tx, pseudonym, entry_id, at, now)
 
 
 async def block_addresses(tx: Tx, pseudonym: str, hashes: Sequence[str], entry_id: str, now: Instant) -> None:
-    """Let the entry of an erased customer cover these addresses too, given by their keyed hashes. Idempotent."""
+    """Let the entry of an erased customer cover these addresses too, given by their keyed hashes, and make other
+    entries of them anonymous. Idempotent.
+    """
     row = await tx.row("SELECT id FROM address_entry WHERE hash = :hash ORDER BY id LIMIT 1", hash=pseudonym)
     if row is None:
         await _add_entry(tx, pseudonym, entry_id, now, now)
@@ -44,6 +50,24 @@ async def block_addresses(tx: Tx, pseudonym: str, hashes: Sequence[str], entry_i
         id=entry_id if row is None else row.id,
         **tx.bind_table_parameter("k", {"hash": "text"}, [(each,) for each in sorted(set(hashes))]),
     )
+    await _clear_address_entries(tx, pseudonym, hashes)
+
+
+async def _clear_address_entries(tx: Tx, pseudonym: str, hashes: Sequence[str]) -> None:
+    """Forget what people see and have typed on entries of the addresses themselves, and on requests to remove them."""
+    of_addresses = f"SELECT a.id FROM address_entry a WHERE {tx.in_list('a.hash', 'hashes')}"
+    named = tx.list_parameter(sorted(set(hashes)))
+    entries = await tx.execute(
+        f"UPDATE suppression_entry SET masked = :mask, {_NOTHING_TYPED} "
+        f"WHERE id IN ({of_addresses}) AND masked <> :mask",
+        mask=ERASED_MASK,
+        hashes=named,
+    )
+    requests = await tx.execute(
+        f"UPDATE removal_request SET {_CLEARED_REQUEST} WHERE entry_id IN ({of_addresses}) AND {_REQUEST_IS_LEFT}",
+        hashes=named,
+    )
+    await erasures.count_rows(tx, pseudonym, {"suppression_entry": entries, "removal_request": requests})
 
 
 async def _add_entry(tx: Tx, pseudonym: str, entry_id: str, at: Instant, now: Instant) -> None:
@@ -52,29 +76,17 @@ async def _add_entry(tx: Tx, pseudonym: str, entry_id: str, at: Instant, now: In
     await entry_store.insert_entries(tx, [new], now)
 
 
-async def _rename_entries(tx: Tx, subject: Subject) -> int:
-    """Step: keep the customer's other entries for the count of the lists, without the id and what people typed."""
-    return await change_some(
-        tx,
-        "suppression_entry",
-        "customer = :pseudonym, source = NULL, note = NULL, remove_reason = NULL",
-        "customer = :customer",
-        customer=subject.customer,
-        pseudonym=subject.pseudonym,
-    )
-
-
 async def _clear_removal_requests(tx: Tx, subject: Subject) -> int:
     """Step: keep who asked for which removal and who decided, without what people typed about the customer."""
     of_customer = "entry_id IN (SELECT id FROM suppression_entry WHERE customer = :customer)"
-    is_left = "(reason IS NOT NULL OR decision_reason IS NOT NULL OR consent_of IS NOT NULL)"
-    return await change_some(
+    cleared = await change_some(
         tx,
         "removal_request",
-        "reason = NULL, decision_reason = NULL, consent_of = NULL",
-        f"({of_customer} OR consent_of = :customer) AND {is_left}",
+        _CLEARED_REQUEST,
+        f"({of_customer} OR consent_of = :customer) AND {_REQUEST_IS_LEFT}",
         customer=subject.customer,
     )
+    return subject.note("removal_request", cleared)
 
 
 ERASE_STEPS: Final[tuple[EraseStep, ...]] = (
@@ -84,6 +96,7 @@ ERASE_STEPS: Final[tuple[EraseStep, ...]] = (
     deletes("quarantine"),
     deletes("inbox"),
     _clear_removal_requests,
-    _rename_entries,
+    # Other entries stay for the count of the lists, without the id and what people typed.
+    changes("suppression_entry", f"customer = :pseudonym, {_NOTHING_TYPED}"),
     delete_stored_answers,
 )

@@ -26,6 +26,7 @@ ENDLESS: Final[Mapping[str, str]] = {
     "settled": "one row a name: the fingerprint of the address key, and such",
     "alert": "goes 90 days after its last notification",
     "erasure": "pseudonyms of erased customers, which keep anything new of them out",
+    "erased_rows": "numbers by those pseudonyms: the proof of an erasure, which may be asked for at any time",
     "dead_letter": "an open one waits for a person (alert TactfulDeadLettersOld); a closed one goes after 30 days",
     "idempotency": "stored answers go after 24 hours by a job of their own",
     "partition_lease": "one row a partition of the log",

@@ -10,6 +10,7 @@ raises, and python-liquid renders instead (docs/decisions/0007 has the measureme
 import re
 from collections.abc import Mapping
 from io import StringIO
+from operator import itemgetter
 from typing import Any, Final
 
 from liquid.exceptions import (
@@ -60,7 +61,7 @@ _KINDS: Final = {
 class Template:
     """A parsed template. It may be rendered any number of times, from any thread. `field` names it in errors."""
 
-    __slots__ = ("_parsed", "_reads", "_spans", "_variables", "field", "html", "source", "translation")
+    __slots__ = ("_parsed", "_reads", "_spans", "_uses", "_variables", "field", "html", "source", "translation")
 
     def __init__(
         self, source: str, html: bool, field: str | None, parsed: BoundTemplate, analysis: TemplateAnalysis
@@ -69,6 +70,8 @@ class Template:
         self._variables = frozenset(str(each) for uses in analysis.globals.values() for each in uses)
         self._spans = sorted((each.span.index, str(each)) for uses in analysis.variables.values() for each in uses)
         self._reads = sorted((each.span.index, each.segments) for uses in analysis.globals.values() for each in uses)
+        uses = [(each.span.index, each.segments) for uses in analysis.variables.values() for each in uses]
+        self._uses = sorted(uses, key=itemgetter(0))
         self.translation = translate_template(parsed, frozenset(analysis.locals))
 
     def render(self, context: Mapping[str, Any]) -> str:
@@ -108,6 +111,10 @@ class Template:
     def reads(self) -> list[tuple[int, list[Any]]]:
         """Returns (index, path) of each use of a variable that the template does not assign, in order."""
         return self._reads
+
+    def uses(self) -> list[tuple[int, list[Any]]]:
+        """Returns (index, path) of each use of a variable, also of names that the template may assign, in order."""
+        return self._uses
 
     def describe_error(self, error: LiquidError) -> RenderError:
         """Returns python-liquid's error as ours: the place, the variable and the kinds of values, never a value."""

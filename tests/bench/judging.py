@@ -83,7 +83,9 @@ def catalogue() -> Catalogue:
     documents = [
         validate_document(schemas.campaign.Campaign, load.campaign(number)) for number in range(load.CAMPAIGNS)
     ]
-    campaigns = [compile_campaign(document, 1, True, compile_campaign_condition) for document in documents]
+    campaigns = [
+        compile_campaign(document, 1, True, compile_campaign_condition, traits=frozenset()) for document in documents
+    ]
     return Catalogue({each.key: each for each in campaigns}, rules, frozenset({CHANNEL}))
 
 

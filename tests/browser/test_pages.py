@@ -35,6 +35,7 @@ PAGES = {
     "unknown customer": "/console/customers/nobody",
     "replies": "/console/replies",
     "decided replies": "/console/replies?state=stop",
+    "an erasure": "/console/erasure?customer=gone-for-good",
     "do not contact": "/console/suppressions",
     "holds": "/console/holds",
     "hold": "/console/holds/autumn-sale",

@@ -32,6 +32,7 @@ SAME_WORD = {
     "services/orchestrator/campaigns/lint/policy_lint.py": {"contact_history", "quiet_hours"},  # sections of the policy
     "services/orchestrator/decisions/store.py": {"contact_history"},  # a table
     "services/orchestrator/decisions/tables.py": {"contact_history"},  # a table
+    "services/orchestrator/erasure/erased_stores.py": {"contact_history"},  # a table
     "services/orchestrator/erasure/erasure_steps.py": {"contact_history"},  # a table
     "services/orchestrator/retention/retention_rules.py": {"contact_history"},  # a table
     "services/orchestrator/subject_export/export_sections.py": {"contact_history"},  # a table

@@ -16,10 +16,10 @@ from schemas.times import DAY, HOUR, MINUTE, SECOND
 from services.orchestrator.delivery.adapters.webhook.declaration import WebhookSettings
 from services.orchestrator.link_settings import LinkSettings
 from tests.flow.test_delivery import Provider
-from tests.flow.test_erasure import ADA, erase
 from tests.flow.test_fallback import falling_back, somebody
 from tests.support.api_contract import ContractTransport
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
+from tests.support.erased_person import ADA, erase
 from tests.support.live_product import Live, live
 from tests.support.webhook_receiver import SECRET
 

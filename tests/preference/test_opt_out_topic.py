@@ -1,5 +1,6 @@
 """What waits to be published of an erased customer, and what an erasure does about it."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,7 +14,7 @@ from tests.support.fresh_databases import migrate
 
 pytestmark = pytest.mark.wired
 
-ADA = Subject("ada", "p-ada", 1)
+ADA = Subject("ada", "p-ada", 1, Counter())
 
 
 @pytest.fixture

@@ -127,7 +127,8 @@ OPERATIONAL: Final[Mapping[str, str]] = {
         "removed_at remove_reason"
     ),
     "EntryScope": "channel topic classes",
-    "ErasureFields": "pseudonym finished services",
+    "ErasedStoreFields": "store action rows at remains",
+    "ErasureFields": "pseudonym finished services elsewhere",
     "ExportedSection": "service section title",
     "ExportFields": "id customer state requested_by created finished deleted_after error sections",
     "ExportFile": "customer export made sections",
@@ -187,13 +188,14 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "NotTriggered": "campaign words",
     "NoteFields": "pointer code detail nearest",
     "PlacedHold": "enforced in_flight notes",
+    "PlaceElsewhere": "place what",
     "PlanCount": "campaign channel outcome reason messages",
     "PlanCounts": "send defer suppress fail items",
     "PlanFields": "key mode state at waiting judged complete rate release_seconds expired now after_caps sample",
     "PlanSample": "message_id campaign channel outcome reason turn until",
     "PolicyVersion": (
-        "zone week_start unknown_zones topics situations contact_history frequency_caps min_gaps "
-        "quiet_hours holdout shadow fail_open version status editor submitted_by approved_by approved_at "
+        "zone week_start unknown_zones topics traits situations contact_history frequency_caps "
+        "min_gaps quiet_hours holdout shadow fail_open version status editor submitted_by approved_by approved_at "
         "note created"
     ),
     "PolicyVersionWithFindings": "findings",
@@ -212,7 +214,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "SandboxMessage": "message_id customer campaign channel at",
     "ScopeNote": "pointer code detail",
     "ServiceLetterCounts": "service answers open oldest detail",
-    "ServiceErasure": "state recorded finished rows",
+    "ServiceErasure": "state recorded finished rows stores",
     "ShadowCount": "campaign outcome reason live count",
     "ShadowReport": (
         "from key version status until decisions compared agreed agreement skipped_events table items next"

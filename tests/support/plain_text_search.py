@@ -22,6 +22,25 @@ def forms_of(text: str) -> tuple[bytes, ...]:
 
 async def find_in_database(database: Database, texts: Iterable[str]) -> set[tuple[str, str, str]]:
     """(table, column, text) for everything that is found, in all tables that the database has."""
+    return _found(await _read_tables(database), texts)
+
+
+async def count_in_database(database: Database, texts: Iterable[str]) -> dict[str, int]:
+    """By table, how many rows hold any of the texts; tables without such rows are absent."""
+    forms = [form for text in texts for form in forms_of(text)]
+    found = {
+        table: sum(any(form in _as_bytes(value) for value in row.values() for form in forms) for row in rows)
+        for table, rows in (await _read_tables(database)).items()
+    }
+    return {table: count for table, count in found.items() if count}
+
+
+async def list_tables(database: Database) -> set[str]:
+    """The names of all tables that the database has."""
+    return set(await _read_tables(database))
+
+
+async def _read_tables(database: Database) -> dict[str, list[dict[str, object]]]:
     async with database.read() as tx:
         names = (
             "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'"
@@ -30,8 +49,7 @@ async def find_in_database(database: Database, texts: Iterable[str]) -> set[tupl
         )
         tables = {row.name: await tx.rows(f'SELECT * FROM "{row.name}"') for row in await tx.rows(names)}
     assert len(tables) > 8, "the tables were found"
-    rows = {table: [dict(row._mapping) for row in found] for table, found in tables.items()}
-    return _found(rows, texts)
+    return {table: [dict(row._mapping) for row in found] for table, found in tables.items()}
 
 
 def find_in_file(path: Path, texts: Iterable[str]) -> set[tuple[str, str, str]]:

@@ -72,7 +72,14 @@ def policy(**fields: Any) -> CompiledPolicy:
     return compile_policy(validate_document(schemas.policy.Policy, document), 1)
 
 
-def campaign(key: str = "offer", *, active: bool = True, cls: str = "marketing", **fields: Any) -> CompiledCampaign:
+def campaign(
+    key: str = "offer",
+    *,
+    active: bool = True,
+    cls: str = "marketing",
+    traits: frozenset[str] = frozenset(),
+    **fields: Any,
+) -> CompiledCampaign:
     document = {
         "key": key,
         "name": key,
@@ -86,7 +93,7 @@ def campaign(key: str = "offer", *, active: bool = True, cls: str = "marketing",
         **fields,
     }
     document["content"] = {channel: CONTENT[channel] for channel in document["channels"]}
-    return compile_campaign(validate_document(schemas.campaign.Campaign, document), 1, active, condition)
+    return compile_campaign(validate_document(schemas.campaign.Campaign, document), 1, active, condition, traits=traits)
 
 
 def event(time: str = "02 10:00", id: str = "e-1", expires: str | None = None, type: str = "shop.offer") -> Event:

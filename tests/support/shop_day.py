@@ -209,6 +209,7 @@ def hostile(scene: ShopDay) -> None:
     bury(scene, "mallory", json.dumps({**event, "time": HOSTILE}).encode())
     for number, text in enumerate((HOSTILE, "please stop", "Grundstücksverkehrsgenehmigungszuständigkeit " * 4), 1):
         ask_to_stop(scene, number, text)
+    scene.event("tactful.customer.erased", "gone-for-good", {})
 
 
 def ask_to_stop(scene: ShopDay, number: int, text: str) -> None:

@@ -22,3 +22,7 @@ def test_it_says_how_far_each_service_is(tactful: RunningProduct) -> None:
     lines = {line.split()[0]: line.split()[1] for line in done.out.splitlines()[1:]}
     assert lines == dict.fromkeys(("orchestrator", "preference", "suppression"), "finished")
     assert tactful.run("erasure", "to-be-erased", "-o", "json").data["finished"] is True
+    proof = tactful.run("erasure", "to-be-erased", "--proof")
+    assert proof.code == 0, proof.err
+    for words in ("preference_state", "removed", "audit_entry", "keyed hash", "backups"):
+        assert words in " ".join(proof.out.split()), words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -128,8 +129,11 @@ class LocalLogStore:
         """Returns every key that a record has."""
         return [row[0] for row in self._db.execute("SELECT DISTINCT key FROM log_record WHERE key IS NOT NULL")]
 
-    def delete_records_of_keys(self, keys: Sequence[bytes], read: Mapping[Partition, int]) -> bool:
-        """Deletes the records with these keys, for good; whether none is left. Offsets of the others stay as they are.
+    def delete_records_of_keys(
+        self, keys: Sequence[bytes], read: Mapping[Partition, int]
+    ) -> tuple[Counter[bytes], bool]:
+        """Deletes the records with these keys, for good; how many by key, and whether none is left. Offsets of the
+        others stay as they are.
 
         `read`: up to where everybody has read each partition of a topic that is consumed. What lies beyond stays, since
         a reader whose last records are gone would never come to the end of the log.
@@ -138,12 +142,13 @@ class LocalLogStore:
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             rows = self._db.execute(
-                f"SELECT topic, partition, place FROM log_record WHERE key IN ({', '.join('?' * len(keys))})", keys
+                f"SELECT topic, partition, place, key FROM log_record WHERE key IN ({', '.join('?' * len(keys))})", keys
             ).fetchall()
             passed = [row for row in rows if row[0] not in topics or row[2] < read.get(Partition(row[0], row[1]), 0)]
-            self._db.executemany("DELETE FROM log_record WHERE topic = ? AND partition = ? AND place = ?", passed)
+            places = [row[:3] for row in passed]
+            self._db.executemany("DELETE FROM log_record WHERE topic = ? AND partition = ? AND place = ?", places)
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return len(passed) == len(rows)
+        return Counter(bytes(row[3]) for row in passed), len(passed) == len(rows)
 
     def delete_records_before(self, before: int, read: Mapping[Partition, int], limit: int) -> int:
         """Deletes at most `limit` records of each partition that were appended before an instant; how many. Offsets of

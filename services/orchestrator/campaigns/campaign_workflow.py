@@ -109,10 +109,12 @@ async def transition_campaign(
     Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`, Invalid.
     """
     checked: DocumentVersion | None = None
+    policy_number: int | None = None
     warnings: tuple[Finding, ...] = ()
     if action in _CHECKED_ACTIONS:
         async with database.read() as tx:
             _, checked, _ = await _plan_transition(tx, await store.get_head(tx, key), key, action, request)
+            policy_number = (await store.get_catalogue_state(tx)).active_policy
             policy = await get_active_policy(tx)
         warnings = await _check_version(checked, action, policy, check_content, request.at)
     async with database.write() as tx:
@@ -126,6 +128,13 @@ async def transition_campaign(
         if status in lifecycle.RUNNING_STATUSES or before.status in lifecycle.RUNNING_STATUSES:
             head = replace(head, active_version=version.version, status=status)
             await store.increment_catalogue_version(tx)
+            if (
+                action is LifecycleAction.ACTIVATE
+                and (await store.get_catalogue_state(tx)).active_policy != policy_number
+            ):
+                raise PreconditionFailed(
+                    f"`{key}` was checked by a policy that was replaced meanwhile; repeat the action"
+                )
         elif Status.SHADOW in (before.status, status):
             await store.increment_catalogue_version(tx)
         if action is LifecycleAction.SHADOW:

@@ -20,6 +20,7 @@ from schemas.vocabulary import Class
 from services.kit.errors import Invalid
 from services.kit.http.problems import to_problem
 from services.orchestrator.campaigns import conditions
+from services.orchestrator.campaigns.trait_use import sensitive_use_problems
 
 ContentChecker: TypeAlias = Callable[[schemas.campaign.Campaign], Iterable[Finding]]
 """Validates a campaign's content; implemented by `delivery.channels.content.check_content`."""
@@ -63,6 +64,8 @@ def validate_campaign(
     problems += [each for each in content_findings if each.severity is Severity.ERROR]
     if policy is not None:
         problems += _topic_problems(document, policy)
+    if policy is not None and not problems:  # what has problems may not compile
+        problems += sensitive_use_problems(document, policy)
     if problems:
         raise DocumentError(problems)
     return CheckedCampaign(document, tuple(content_findings))

@@ -9,8 +9,9 @@ import schemas.policy
 from schemas.documents import DocumentError
 from schemas.vocabulary import CampaignStatus as Status
 from services.kit.db.database import Database, Tx
-from services.kit.errors import NotFound, WrongState
+from services.kit.errors import NotFound, PreconditionFailed, WrongState
 from services.orchestrator.campaigns import document_checks, lifecycle, store
+from services.orchestrator.campaigns.active_trait_uses import refuse_active_uses
 from services.orchestrator.campaigns.campaign_workflow import TransitionRequest, apply_action
 from services.orchestrator.campaigns.lifecycle import LifecycleAction
 from services.orchestrator.campaigns.store import POLICY_KEY, CatalogueLogEntry, CatalogueState, DocumentVersion
@@ -96,17 +97,21 @@ async def activate_policy(
 
     Versions only increase: each of the two services ignores a version lower than its own, so calls may arrive
     in any order. A Transient from either leaves the version approved, and the call can be repeated. Raises as
-    `transition_policy` does.
+    `transition_policy` does; Invalid also while active campaigns use traits that the version declares too sensitive.
     """
     async with database.write() as tx:
         state, before = await _lock_version(tx, number, request)
         _check_activation(state, before)
         document = await _check_version(tx, before, LifecycleAction.ACTIVATE)
+        launched = await store.list_launched_versions(tx) if document.traits else []
+    await asyncio.to_thread(refuse_active_uses, number, document, launched)
     # No lock is held during the calls to the other services, so the version is read and checked again afterwards.
     await situations.set_situations(number, [_to_json(kind) for kind in document.situations])
     await topics.set_topics(number, [_to_json(topic) for topic in document.topics])
     async with database.write() as tx:
-        state = await store.get_catalogue_state(tx, lock=True)
+        seen, state = state.version, await store.get_catalogue_state(tx, lock=True)
+        if document.traits and state.version != seen:
+            raise PreconditionFailed("a campaign was changed at the same time; repeat the action")
         current = await store.get_policy_version(tx, number)
         assert current is not None
         status = _check_activation(state, current)

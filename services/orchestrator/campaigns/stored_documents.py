@@ -14,6 +14,7 @@ from services.condition import ConditionSyntaxError
 from services.kit.errors import Transient, WrongState
 from services.orchestrator.campaigns.conditions import compile_campaign_condition, compile_situation_condition
 from services.orchestrator.campaigns.store import DocumentVersion
+from services.orchestrator.campaigns.trait_use import traits_of_campaign
 from services.orchestrator.delivery.channels.content import CompiledContent, compile_content
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
@@ -48,7 +49,12 @@ def compile_version(version: DocumentVersion, content: CompiledContent | None = 
     is_active = version.status in (Status.ACTIVE, Status.SHADOW)
     try:
         campaign = compile_campaign(
-            document, version.version, is_active, compile_campaign_condition, version.status.value
+            document,
+            version.version,
+            is_active,
+            compile_campaign_condition,
+            version.status.value,
+            traits=traits_of_campaign(document),
         )
         return CompiledVersion(campaign, content or compile_content(document))
     except (ConditionSyntaxError, ValueError) as error:

@@ -39,6 +39,7 @@ from services.orchestrator.decisions.facts_reader import FactsReader, Preference
 from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.receipts.reply_decisions import ReplyDecisions
+from services.orchestrator.erasure.proof import ErasureProofs
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.explain.timeline import load_facts
 from services.orchestrator.holds.lift_plan import HoldPlanner
@@ -115,6 +116,7 @@ class ConsoleContext:
     settings: OrchestratorSettings
     adapters: Adapters
     reply_decisions: ReplyDecisions
+    erasures: ErasureProofs
     sandbox: bool
 
     async def get_catalogue(self) -> Catalogue:

@@ -6,8 +6,9 @@ The pipeline learns from the facts that it reads anyway whether a customer is er
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from schemas.erasures import ErasureProgress
 from schemas.event import Event, customers_of
-from schemas.service_api import ErasureProgress, LogPositions
+from schemas.service_api import LogPositions
 from schemas.vocabulary import SuppressionReason
 from services.erasure import store as erasures
 from services.erasure.erased_customers import ErasedCustomers

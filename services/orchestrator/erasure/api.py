@@ -1,73 +1,31 @@
-"""HTTP route of erasures: `/v1/erasures/{customer}` tells how far the erasure of a customer is, service by service."""
-
-from collections.abc import Mapping
-from typing import Any, Literal
+"""HTTP route of erasures: `/v1/erasures/{customer}` tells how far the erasure of a customer is, table by table, and
+what remains: the proof of the erasure.
+"""
 
 from fastapi import APIRouter
-from typing_extensions import TypedDict
 
 from schemas.fields import CustomerId
-from schemas.service_api import ErasureProgress
-from schemas.times import format_instant
-from services.erasure.progress import read_progress
-from services.erasure.pseudonyms import Pseudonyms
-from services.kit.db.database import Database
 from services.kit.errors import NotFound
-from services.kit.http.answer_types import TimeText
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
-from services.orchestrator.decisions.erasure_intake import ErasuresApi
+from services.orchestrator.erasure.proof import ErasureFields, ErasureProofs
+
+NOT_ERASED = "no service has heard that this customer was erased: send `tactful.customer.erased`"
 
 
-class ServiceErasure(TypedDict):
-    """How far one service is. `rows`: how many of its rows it has removed or made anonymous so far."""
-
-    state: Literal["not_begun", "erasing", "finished"]
-    recorded: TimeText | None
-    finished: TimeText | None
-    rows: int
-
-
-class ErasureFields(TypedDict):
-    """The erasure of a customer. `pseudonym` stands for the customer wherever something of them is counted on."""
-
-    pseudonym: str
-    finished: bool
-    services: dict[str, ServiceErasure]
-
-
-def erasure_routes(database: Database, pseudonyms: Pseudonyms, services: Mapping[str, ErasuresApi]) -> APIRouter:
-    """The routes of `/v1/erasures`; `services`: the others."""
+def erasure_routes(proofs: ErasureProofs) -> APIRouter:
+    """The routes of `/v1/erasures`."""
     routes = APIRouter(prefix="/v1/erasures", tags=["erasures"])
 
     @routes.get(
         "/{customer}",
-        summary="How far the erasure of a customer is, in each service",
+        summary="How far the erasure of a customer is, in each service and table",
         **answers({200: ErasureFields}, NotFound),
     )
-    async def get_erasure(customer: CustomerId, _: Principal = requires("customers:erase")) -> dict[str, Any]:
-        pseudonym = pseudonyms.of_customer(customer)
-        found = {"orchestrator": await read_progress(database, [pseudonym])}
-        for name, service in services.items():
-            found[name] = await service.get_erasures([pseudonym], {})
-        if not any(found.values()):
-            raise NotFound("no service has heard that this customer was erased: send `tactful.customer.erased`")
-        progress = {name: _describe(each[0] if each else None) for name, each in found.items()}
-        return {
-            "pseudonym": pseudonym,
-            "finished": all(each["state"] == "finished" for each in progress.values()),
-            "services": progress,
-        }
+    async def get_erasure(customer: CustomerId, _: Principal = requires("customers:erase")) -> ErasureFields:
+        proof = await proofs.load(customer)
+        if proof is None:
+            raise NotFound(NOT_ERASED)
+        return proof
 
     return routes
-
-
-def _describe(progress: ErasureProgress | None) -> ServiceErasure:
-    if progress is None:
-        return {"state": "not_begun", "recorded": None, "finished": None, "rows": 0}
-    return {
-        "state": "erasing" if progress.finished is None else "finished",
-        "recorded": format_instant(progress.recorded),
-        "finished": None if progress.finished is None else format_instant(progress.finished),
-        "rows": progress.rows,
-    }

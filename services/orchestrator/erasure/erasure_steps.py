@@ -13,8 +13,8 @@ import msgspec
 
 from schemas.decision import Decision
 from schemas.vocabulary import MessageState
-from services.erasure.batches import MOST_ROWS, bounded, change_some, delete_some
-from services.erasure.eraser import EraseStep, Subject, delete_dead_letters, delete_stored_answers, deletes
+from services.erasure.batches import MOST_ROWS, bounded
+from services.erasure.eraser import EraseStep, Subject, changes, delete_dead_letters, delete_stored_answers, deletes
 from services.erasure.mentions import is_mentioned
 from services.erasure.pseudonyms import Pseudonyms
 from services.kit.db.database import Tx
@@ -29,6 +29,14 @@ _WAITING: Final = (MessageState.PLANNED, MessageState.PARKED, MessageState.PENDI
 _WAITING_SQL: Final = f"state IN ({', '.join(repr(state.value) for state in _WAITING)})"
 _IN_FLIGHT_SQL: Final = f"state = '{MessageState.HANDING_OVER.value}'"
 _OF_CUSTOMER: Final = "customer = :customer"
+_STRIPPED_REPLY: Final = (
+    "customer = :pseudonym, text = NULL, address = NULL, owes = NULL, "
+    "state = CASE WHEN state = 'undecided' THEN 'erased' ELSE state END"
+)
+_STRIPPED_VIOLATION: Final = (
+    "customer = :pseudonym, subject = CASE WHEN subject = :customer THEN :pseudonym ELSE subject END, detail = ''"
+)
+_RENAME_CONTACTS: Final = changes("contact_history", "customer = :pseudonym")
 _SIMULATION_TEXTS: Final = ("asked", "request", "notes", "result", "picture", "error")
 _decode_decision = msgspec.msgpack.Decoder(Decision).decode
 _encode_decision = msgspec.msgpack.Encoder().encode
@@ -56,8 +64,9 @@ class OrchestratorErasure:
             deletes("sandbox_message"),
             deletes("app_message"),
             deletes("app_message_head"),
-            _strip_replies,
-            _strip_violations,
+            # Undecided replies need no decision any more: all addresses of who is erased are blocked.
+            changes("undecided_reply", _STRIPPED_REPLY),
+            changes("violation", _STRIPPED_VIOLATION),
             _delete_simulations,
             _strip_redrives,
             deletes("subject_export"),  # before the parts: a job at work notices, and writes none any more
@@ -96,8 +105,8 @@ class OrchestratorErasure:
             if customer in after and not row.maybe_sent:  # one that may have arrived counts on
                 after[customer] = after[customer].release(row.message_id)
         await ledger_store.save_ledger_changes(tx, before, after, now)
-        await _delete_queues(tx, customer, [row.message_id for row in rows])
-        return len(rows)
+        await _delete_queues(tx, subject, [row.message_id for row in rows])
+        return len(rows)  # counted when they are made anonymous
 
     async def _strip_messages(self, tx: Tx, subject: Subject) -> int | None:
         """Step: make ended messages anonymous; wait while one is being handed over."""
@@ -122,22 +131,10 @@ class OrchestratorErasure:
             suppressed=MessageState.SUPPRESSED.value,
             **tx.bind_table_parameter("k", kinds, events),
         )
-        await _strip_handovers(tx, {row.handover_id for row in rows if row.handover_id is not None}, set(ids))
-        named = tx.list_parameter(ids)
-        await tx.execute(f"DELETE FROM sandbox_message WHERE {tx.in_list('message_id', 'ids')}", ids=named)
-        await tx.execute(
-            f"UPDATE attempt SET customer = :pseudonym, detail = NULL WHERE {tx.in_list('message_id', 'ids')}",
-            pseudonym=subject.pseudonym,
-            ids=named,
-        )
-        # Who is erased is not written to anyhow: no entry is made, and no event published, any more.
-        await tx.execute(
-            "UPDATE receipt SET customer = :pseudonym, detail = NULL, text = NULL, suppresses = NULL, published = 1 "
-            f"WHERE {tx.in_list('message_id', 'ids')}",
-            pseudonym=subject.pseudonym,
-            ids=named,
-        )
-        await _delete_queues(tx, subject.customer, ids)
+        subject.note("message", len(rows))
+        await _strip_handovers(tx, subject, {row.handover_id for row in rows if row.handover_id is not None}, set(ids))
+        await _strip_what_follows(tx, subject, ids)
+        await _delete_queues(tx, subject, ids)
         return len(rows)
 
     async def _strip_decisions(self, tx: Tx, subject: Subject) -> int:
@@ -155,15 +152,8 @@ class OrchestratorErasure:
             "WHERE decision_id = :decision_id",
             [self._anonymous_row(row, subject.pseudonym) for row in rows],
         )
-        changed = await change_some(
-            tx,
-            "contact_history",
-            "customer = :pseudonym",
-            _OF_CUSTOMER,
-            customer=subject.customer,
-            pseudonym=subject.pseudonym,
-        )
-        return len(rows) + changed
+        subject.note("decision", len(rows))
+        return len(rows) + (await _RENAME_CONTACTS(tx, subject) or 0)
 
     def _anonymous_row(self, row: Any, pseudonym: str) -> dict[str, object]:
         decision = _decode_decision(row.body)
@@ -183,7 +173,28 @@ class OrchestratorErasure:
         }
 
 
-async def _strip_handovers(tx: Tx, handovers: set[int], ids: set[str]) -> None:
+async def _strip_what_follows(tx: Tx, subject: Subject, ids: Sequence[str]) -> None:
+    """Remove or make anonymous what stands beside these messages."""
+    named = tx.list_parameter(ids)
+    sandbox = f"DELETE FROM sandbox_message WHERE {tx.in_list('message_id', 'ids')}"
+    subject.note("sandbox_message", await tx.execute(sandbox, ids=named))
+    attempts = await tx.execute(
+        f"UPDATE attempt SET customer = :pseudonym, detail = NULL WHERE {tx.in_list('message_id', 'ids')}",
+        pseudonym=subject.pseudonym,
+        ids=named,
+    )
+    # Who is erased is not written to anyhow: no entry is made, and no event published, any more.
+    receipts = await tx.execute(
+        "UPDATE receipt SET customer = :pseudonym, detail = NULL, text = NULL, suppresses = NULL, published = 1 "
+        f"WHERE {tx.in_list('message_id', 'ids')}",
+        pseudonym=subject.pseudonym,
+        ids=named,
+    )
+    subject.note("attempt", attempts)
+    subject.note("receipt", receipts)
+
+
+async def _strip_handovers(tx: Tx, subject: Subject, handovers: set[int], ids: set[str]) -> None:
     """Drop what providers said about these messages."""
     rows = await tx.rows(
         f"SELECT handover_id, results FROM handover WHERE {tx.in_list('handover_id', 'ids', 'bigint')} "
@@ -198,56 +209,32 @@ async def _strip_handovers(tx: Tx, handovers: set[int], ids: set[str]) -> None:
             results=msgspec.json.encode(kept).decode(),
             id=row.handover_id,
         )
+        subject.note("handover", len(results) - len(kept))  # answers, of which a row has one for each message
 
 
-async def _delete_queues(tx: Tx, customer: str, ids: Sequence[str]) -> None:
+async def _delete_queues(tx: Tx, subject: Subject, ids: Sequence[str]) -> None:
     for table in ("timer", "parked"):
-        await tx.execute(f"DELETE FROM {table} WHERE {tx.in_list('message_id', 'ids')}", ids=tx.list_parameter(ids))
+        named = f"DELETE FROM {table} WHERE {tx.in_list('message_id', 'ids')}"
+        subject.note(table, await tx.execute(named, ids=tx.list_parameter(ids)))
     # By shard, because the outbox is indexed by it, and not by customer.
-    await tx.execute(
-        f"DELETE FROM outbox WHERE shard = :shard AND {_OF_CUSTOMER}", shard=shard_of(customer), customer=customer
+    waiting = await tx.execute(
+        f"DELETE FROM outbox WHERE shard = :shard AND {_OF_CUSTOMER}",
+        shard=shard_of(subject.customer),
+        customer=subject.customer,
     )
+    subject.note("outbox", waiting)
 
 
 async def _forget_outgoing(tx: Tx, subject: Subject) -> int:
     """Step: publish nothing more of the life of the customer's messages. After their last changes."""
-    return await message_life.forget_customer(tx, subject.customer)
+    return subject.note("outgoing", await message_life.forget_customer(tx, subject.customer))
 
 
 async def _rename_ledger(tx: Tx, subject: Subject) -> int:
     """Step: keep the ledger under the pseudonym. A row that stands there already is of somebody's making."""
     if await tx.row("SELECT 1 FROM ledger WHERE customer = :pseudonym", pseudonym=subject.pseudonym):
-        return await delete_some(tx, "ledger", _OF_CUSTOMER, customer=subject.customer)
-    return await change_some(
-        tx, "ledger", "customer = :pseudonym", _OF_CUSTOMER, customer=subject.customer, pseudonym=subject.pseudonym
-    )
-
-
-async def _strip_violations(tx: Tx, subject: Subject) -> int:
-    """Step: keep that an invariant was violated, without the words about the customer."""
-    return await change_some(
-        tx,
-        "violation",
-        "customer = :pseudonym, subject = CASE WHEN subject = :customer THEN :pseudonym ELSE subject END, detail = ''",
-        _OF_CUSTOMER,
-        customer=subject.customer,
-        pseudonym=subject.pseudonym,
-    )
-
-
-async def _strip_replies(tx: Tx, subject: Subject) -> int:
-    """Step: keep that somebody replied, and who decided about that. Undecided ones need no decision any more: all
-    addresses of who is erased are blocked.
-    """
-    return await change_some(
-        tx,
-        "undecided_reply",
-        "customer = :pseudonym, text = NULL, address = NULL, owes = NULL, "
-        "state = CASE WHEN state = 'undecided' THEN 'erased' ELSE state END",
-        _OF_CUSTOMER,
-        customer=subject.customer,
-        pseudonym=subject.pseudonym,
-    )
+        return await deletes("ledger")(tx, subject) or 0
+    return await changes("ledger", "customer = :pseudonym")(tx, subject) or 0
 
 
 async def _delete_simulations(tx: Tx, subject: Subject) -> int:
@@ -258,13 +245,12 @@ async def _delete_simulations(tx: Tx, subject: Subject) -> int:
         parts = () if texts is None else (each.encode() if isinstance(each, str) else each for each in texts)
         if any(is_mentioned([subject.customer], bytes(each)) for each in parts if each is not None):
             found += await tx.execute("DELETE FROM simulation WHERE id = :id", id=row.id)
-    return found
+    return subject.note("simulation", found)
 
 
 async def _strip_redrives(tx: Tx, subject: Subject) -> int:
     """Step: drop the words about letters that mention the customer; that a letter was redriven stays."""
     contains = "strpos(detail, :text)" if tx.dialect == "postgresql" else "instr(detail, :text)"
     where = f"{contains} > 0"
-    return await tx.execute(
-        f"UPDATE redrive_item SET detail = NULL WHERE {bounded(tx, 'redrive_item', where)}", text=subject.customer
-    )
+    stripped = f"UPDATE redrive_item SET detail = NULL WHERE {bounded(tx, 'redrive_item', where)}"
+    return subject.note("redrive_item", await tx.execute(stripped, text=subject.customer))

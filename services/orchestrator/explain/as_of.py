@@ -19,6 +19,7 @@ from services.orchestrator.campaigns import store as catalogue_store
 from services.orchestrator.campaigns.conditions import compile_campaign_condition, compile_situation_condition
 from services.orchestrator.campaigns.lifecycle import LifecycleAction
 from services.orchestrator.campaigns.snapshot import NO_POLICY
+from services.orchestrator.campaigns.trait_use import traits_of_campaign
 from services.orchestrator.decisions import store
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign, compile_campaign
 from services.orchestrator.policy.compiled_policy import CompiledPolicy, compile_policy
@@ -68,7 +69,8 @@ async def load_campaign(
     if found is None:
         return None
     document = schemas.campaign.read_stored_campaign(found.document)
-    return compile_campaign(document, version, active, compile_campaign_condition, status)
+    traits = traits_of_campaign(document)
+    return compile_campaign(document, version, active, compile_campaign_condition, status, traits=traits)
 
 
 async def policy_at(tx: Tx, at: Instant) -> CompiledPolicy:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import schemas.campaign
 from schemas.times import Instant
@@ -20,6 +20,8 @@ class CompiledCondition(Protocol):
         ...
 
 
+ALL_TRAITS: Final = "*"
+"""Stands for every trait, where it cannot be told before a message is made which one is read."""
 CompileCondition = Callable[[str], CompiledCondition]
 
 
@@ -54,6 +56,12 @@ class CompiledCampaign:
     audience_condition: CompiledCondition | None
     attributes_by_channel: Mapping[str, MessageAttributes]
     status: str | None = None
+    traits: frozenset[str] = frozenset()
+    """Names of the traits that its content and conditions read; `ALL_TRAITS` where they may read any."""
+
+    def may_read(self, traits: frozenset[str]) -> bool:
+        """Whether the campaign reads one of these traits, or may do so."""
+        return bool(traits) and (ALL_TRAITS in self.traits or not self.traits.isdisjoint(traits))
 
 
 def compile_campaign(
@@ -62,8 +70,10 @@ def compile_campaign(
     active: bool,
     compile_condition: CompileCondition,
     status: str | None = None,
+    *,
+    traits: frozenset[str],
 ) -> CompiledCampaign:
-    """The document with its conditions compiled. Raises what `compile_condition` raises."""
+    """The document with its conditions compiled; `traits`: which it reads. Raises what `compile_condition` raises."""
     channels = tuple(channel.value for channel in document.channels)
     cls, intent = document.class_.value, document.intent.value
     when, audience = document.trigger.when, document.audience
@@ -92,4 +102,5 @@ def compile_campaign(
             channel: MessageAttributes(document.key, document.topic, channel, cls, intent) for channel in channels
         },
         status=status,
+        traits=traits,
     )

@@ -19,7 +19,7 @@ from schemas.facts import FrequencyLimit as PreferredFrequency
 from schemas.fields import Scope
 from schemas.policy import Window
 from schemas.times import format_duration
-from schemas.vocabulary import DAYS, Class
+from schemas.vocabulary import DAYS, Class, Sensitivity
 from schemas.words import channel_words, join_words
 from services.orchestrator.policy.compiled_campaign import CompileCondition
 from services.orchestrator.policy.quiet_windows import QuietWindow
@@ -124,6 +124,8 @@ class CompiledPolicy:
     quiet_windows: tuple[QuietWindow, ...]
     shadow_ids: frozenset[str]
     fail_open_campaigns: frozenset[str]
+    behavioural_traits: frozenset[str] = frozenset()
+    """Traits that marketing may use for customers who have consented, and for no others."""
     rule_settings: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The section `rules` of the document: the settings model of each rule that is configured there, by rule id."""
     _slot_masks: dict[MessageAttributes, int] = field(default_factory=dict, repr=False, compare=False)
@@ -197,6 +199,7 @@ def compile_policy(
         ),
         shadow_ids=frozenset(document.shadow),
         fail_open_campaigns=frozenset(document.fail_open),
+        behavioural_traits=document.traits_of(Sensitivity.BEHAVIOURAL),
         rule_settings={rule: settings for rule, settings in document.rules or () if settings is not None},
     )
 

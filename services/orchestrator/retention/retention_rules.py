@@ -40,6 +40,7 @@ ENDLESS: Final[Mapping[str, str]] = {
     "adapter_pace": "one row an adapter",
     "adapter_trouble": "goes with its process, or when it is forgotten",
     "erasure": "pseudonyms of erased customers, which keep anything new of them out",
+    "erased_rows": "numbers by those pseudonyms: the proof of an erasure, which may be asked for at any time",
     "dead_letter": "an open one waits for a person (alert TactfulDeadLettersOld); a closed one goes after 30 days",
     "idempotency": "stored answers go after 24 hours by a job of their own",
     "outgoing": "goes when it has been published; under names that no topic has, after a day",

@@ -27,6 +27,7 @@ UNTOLD: Final[Mapping[str, str]] = {
     "subject_export": "this export, and others",
     "subject_export_part": "this export, and others",
     "erasure": "an erased customer has no export",
+    "erased_rows": "an erased customer has no export",
     "audit_entry": "who asked for what, and about whom by pseudonym; `tactful audit export` tells it",
     **dict.fromkeys(
         ("api_key", "session", "sign_in_link", "facts_fence", "audit_cursor", "shadow_count", "seen_name", "campaign")

@@ -59,6 +59,7 @@ from services.suppression import suppression_state
 from services.suppression.as_of import rebuild_facts
 from services.suppression.as_of import rebuild_known_suppressions as states_between
 from services.suppression.entry_registration import new_entry_id
+from services.suppression.erased_stores import ERASED_STORES
 from services.suppression.erasure_steps import block_addresses
 from services.suppression.export_sections import SECTIONS
 from services.suppression.situation_intervals import CompileCondition, compile_kinds
@@ -270,7 +271,7 @@ def _add_erasure_routes(routes: APIRouter, facts: FactsEndpoint, database: Datab
     async def list_erasures(request: Request) -> Response:
         payload = await internal_api.read_request(request, ErasuresRequest)
         await facts.wait_for(payload.positions)
-        return internal_api.respond(await read_progress(database, payload.pseudonyms))
+        return internal_api.respond(await read_progress(database, payload.pseudonyms, ERASED_STORES))
 
     @routes.post(BLOCK_ADDRESSES_PATH)
     async def block_erased_addresses(request: Request) -> Response:

@@ -3,7 +3,7 @@ import pytest
 from schemas.facts import Consent
 from services.orchestrator.policy.rules.consent import rule
 from services.orchestrator.policy.rules.consent.declaration import DECLARATION
-from tests.support.policy_builders import at, facts, judged, only, preference, touch, try_on
+from tests.support.policy_builders import at, campaign, facts, judged, only, policy, preference, touch, try_on
 
 
 def record(
@@ -89,3 +89,32 @@ def test_it_concerns_marketing_alone() -> None:
 def test_a_refusal_shows_the_record_that_decides(records: tuple[Consent, ...], evidence: dict[str, object]) -> None:
     known = facts(chosen=preference(consent=records))
     assert judged(rule, try_on(touch(), known), known)[0].evidence == {**evidence, "channel": "email", "topic": "news"}
+
+
+@pytest.mark.parametrize("traits", [frozenset({"seen"}), frozenset({"*"})], ids=["named", "any"])
+@pytest.mark.parametrize("basis", ["soft_opt_in", "implied", "legitimate_interest", None])
+def test_behavioural_traits_take_the_consent_of_who_said_yes(basis: str | None, traits: frozenset[str]) -> None:
+    rules = policy(traits=[{"name": "seen", "sensitivity": "behavioural"}])
+    consents = tuple(Consent("email", "news", "granted", at("01 10:00"), basis=each) for each in (basis, "consent"))
+    for given, verdict in zip(consents, ("deny", "allow"), strict=True):
+        known = facts(rules, preference(consent=(given,)))
+        assert only(judged(rule, try_on(touch(campaign(traits=traits)), known), known))[0] == verdict
+        other = try_on(touch(campaign(traits=frozenset({"name"}))), known)
+        assert only(judged(rule, other, known))[0] == "allow", "it uses no behavioural trait"
+    (denied,) = judged(
+        rule,
+        try_on(touch(campaign(traits=traits)), facts(rules, preference(consent=consents[:1]))),
+        facts(rules, preference(consent=consents[:1])),
+    )
+    explain = DECLARATION.reasons[0].explain
+    assert (
+        explain is not None
+        and f"has the basis {basis or 'none'}, and the campaign uses behavioural traits" in explain(denied)
+    )
+
+
+def test_a_new_version_of_the_policy_decides_what_is_behavioural() -> None:
+    given = preference(consent=(Consent("email", "news", "granted", at("01 10:00"), basis="soft_opt_in"),))
+    reads = campaign(traits=frozenset({"seen"}))
+    known = facts(policy(), given)
+    assert only(judged(rule, try_on(touch(reads), known), known))[0] == "allow"

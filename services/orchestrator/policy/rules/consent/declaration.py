@@ -15,6 +15,12 @@ def _explain_consent(verdict: Verdict) -> str:
     evidence, subject = verdict.evidence, _subject(verdict)
     if evidence.get("expired_at"):
         return f"the consent to {subject} expired on {evidence['expired_at']}"
+    if evidence.get("needs_basis"):
+        basis = evidence.get("basis")
+        return (
+            f"the consent to {subject} of {evidence.get('at')} has the basis {basis}, and the campaign uses "
+            f"behavioural traits, which takes the basis {evidence['needs_basis']}"
+        )
     if evidence.get("status") and evidence["status"] not in ("refused", "withdrawn", "revoked", "denied"):
         return f"the consent to {subject} of {evidence.get('at')} has the status {evidence['status']}, not granted"
     if evidence.get("status"):
@@ -23,6 +29,11 @@ def _explain_consent(verdict: Verdict) -> str:
 
 
 def _remedies(verdict: Verdict) -> list[Remedy]:
+    if verdict.evidence.get("needs_basis"):
+        return [
+            Remedy("the customer", f"says yes to {_subject(verdict)}"),
+            Remedy("the campaign's owner", "uses no trait that the policy declares behavioural"),
+        ]
     again = " again" if verdict.evidence.get("expired_at") else ""
     return [Remedy("the customer", f"gives consent to {_subject(verdict)}{again}")]
 

@@ -1,10 +1,13 @@
 """Denies marketing without a recorded consent for the channel and topic.
 
-Of the records that match, the newest decides; of two at the same instant, the stricter one.
+Of the records that match, the newest decides; of two at the same instant, the stricter one. A campaign that uses
+behavioural traits needs a consent whose basis is that the customer has said yes: what they did was not recorded so that
+somebody who never agreed is advertised to by it.
 """
 
 from functools import lru_cache
 
+from schemas.consent_evidence import EXPRESS_CONSENT
 from schemas.decision import Verdict
 from schemas.permission import GRANTED, find_deciding_consent
 from schemas.times import Instant
@@ -27,6 +30,11 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
         return (_deny(attributes, status=newest.status, at=instant_text(newest.at)),)
     if newest.expires is not None and newest.expires <= t:
         return (_deny(attributes, status=GRANTED, expired_at=instant_text(newest.expires)),)
+    if newest.basis != EXPRESS_CONSENT and candidate.campaign.may_read(facts.policy.behavioural_traits):
+        basis = newest.basis or "none"
+        return (
+            _deny(attributes, status=GRANTED, at=instant_text(newest.at), basis=basis, needs_basis=EXPRESS_CONSENT),
+        )
     return _allow(newest.at)
 
 
