@@ -11,6 +11,7 @@ from schemas.own_events import (
     CUSTOMER_IDENTIFIED,
     PREFERENCE_CHANGED,
     SITUATION_CLOSED,
+    SITUATION_CORRECTED,
     SITUATION_OPENED,
 )
 
@@ -19,6 +20,7 @@ OWN_EVENT_ACTIONS: Final[Mapping[str, str]] = {
     CUSTOMER_ERASED: "customers:erase",
     SITUATION_OPENED: "situations:write",
     SITUATION_CLOSED: "situations:write",
+    SITUATION_CORRECTED: "situations:write",
     CONTACT_REPORTED: "contacts:write",
     CONSENT_REQUESTED: "preferences:write",
 }

@@ -37,6 +37,7 @@ from services.kit.runtime.service import EXPIRY_SECONDS, Service
 from services.kit.signed_json import DocumentSigner
 from services.preference import store
 from services.preference.address_carry_over import AddressCarryOver
+from services.preference.agent_changes import agent_change_routes
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.brand import load_brand
 from services.preference.centre.link_context import LinkContext
@@ -109,6 +110,7 @@ def build(
         routers=[
             preference_routes(database, editor, region),
             internal_routes(database, facts, wake_signal, region),
+            agent_change_routes(editor),
             dead_letter_routes("preference", letters),
             *_page_routes(settings, database, editor, requests, clock, orchestrator),
             *_consent_routers(settings, database, requests, clock),
