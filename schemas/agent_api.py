@@ -23,8 +23,15 @@ class ChangeSituationRequest(msgspec.Struct, frozen=True):
     by: str
 
 
+class ReplacedAddress(msgspec.Struct, frozen=True):
+    """A corrected address: which of the customer's addresses, counted from 0, and what it is."""
+
+    index: int
+    address: str
+
+
 class ChangePreferencesRequest(msgspec.Struct, frozen=True):
-    """Asks to set fields of a customer's document, or to add an opt-out. `by`: the person who asks.
+    """Asks to set fields of a customer's document, to add an opt-out, or to correct an address. `by`: who asks.
 
     `expected`: the version that the preferences must have; None: any.
     """
@@ -33,6 +40,7 @@ class ChangePreferencesRequest(msgspec.Struct, frozen=True):
     by: str
     fields: dict[str, Any] = {}
     opt_out: dict[str, Any] | None = None
+    replaced: ReplacedAddress | None = None
     expected: int | None = None
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from schemas.event import Event, InvalidEvent, parse_data
 from schemas.own_events import (
+    AGENT_MESSAGE,
     CONSENT_REQUESTED,
     CONTACT_REPORTED,
     CUSTOMER_ERASED,
@@ -23,6 +24,7 @@ OWN_EVENT_ACTIONS: Final[Mapping[str, str]] = {
     SITUATION_CORRECTED: "situations:write",
     CONTACT_REPORTED: "contacts:write",
     CONSENT_REQUESTED: "preferences:write",
+    AGENT_MESSAGE: "agent_messages:write",
 }
 """What a role must be allowed to do, beside `events:write`, to send an event of this type over HTTP: as much as it must
 for the same change by its own route. Who may write to the log is for the log's own access lists."""

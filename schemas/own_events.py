@@ -40,6 +40,8 @@ SITUATION_CLOSED: Final = "tactful.situation.closed"
 SITUATION_CORRECTED: Final = "tactful.situation.corrected"
 CONTACT_REPORTED: Final = "tactful.contact.reported"
 FEEDBACK_GIVEN: Final = "tactful.feedback.given"
+AGENT_MESSAGE: Final = "tactful.agent.message"
+"""Put into the log by the console: an agent has chosen one of the campaigns that are for them."""
 CONSENT_REQUESTED: Final = "tactful.consent.requested"
 """Put into the log by the preference service: a campaign of the company answers it with a message to confirm by."""
 RESERVED_PREFIX: Final = "tactful."
@@ -62,6 +64,7 @@ OWN_EVENT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     CONTACT_REPORTED: ("channel", "class", "intent", "topic", "campaign", "at"),
     FEEDBACK_GIVEN: ("score", "scale", "text", "about"),
     CONSENT_REQUESTED: ("request", "channel", "topic", "expires"),
+    AGENT_MESSAGE: ("campaign",),
 }
 """The types, each with the fields of its `data`."""
 MAX_COMPARED: Final = 200
@@ -446,6 +449,14 @@ def _check_requested(check: _Check, _: Collection[str]) -> None:
             check.drop(name, "bad_text", f"must be text of at most {MAX_REQUEST_TEXT} characters")
 
 
+def _check_agent_message(check: _Check, _: Collection[str]) -> None:
+    check.drop_misspelled()
+    campaign = check.data.get("campaign")
+    if not (isinstance(campaign, str) and 0 < len(campaign) <= MAX_REQUEST_TEXT):
+        check.drop_all()
+        check.drop("campaign", "bad_text", f"must be text of at most {MAX_REQUEST_TEXT} characters")
+
+
 def _check_erased(check: _Check, _: Collection[str]) -> None:
     """Nothing in it can be wrong: what cannot be kept has been dropped, and is not worth a word."""
     check.problems.clear()
@@ -461,6 +472,7 @@ _CHECKERS: Final[Mapping[str, Callable[[_Check, Collection[str]], None]]] = {
     CONTACT_REPORTED: _check_reported,
     FEEDBACK_GIVEN: _check_feedback,
     CONSENT_REQUESTED: _check_requested,
+    AGENT_MESSAGE: _check_agent_message,
 }
 
 

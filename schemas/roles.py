@@ -45,7 +45,8 @@ ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     | {"campaigns:shadow", "policy:shadow"},
     Role.AGENT: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
-    | {"events:write", "preferences:write", "situations:write", "contacts:write", "replies:read", "replies:decide"},
+    | {"events:write", "preferences:write", "situations:write", "contacts:write", "replies:read", "replies:decide"}
+    | {"customers:serve"},
     Role.OPERATOR: _READ_ACTIONS
     | {"holds:write", "campaigns:pause", "campaigns:stop", "dead_letters:read", "dead_letters:write"}
     | {"suppressions:read", "violations:read", "events:write", "adapters:test", "replies:read"},

@@ -110,7 +110,7 @@ def build(
         routers=[
             preference_routes(database, editor, region),
             internal_routes(database, facts, wake_signal, region),
-            agent_change_routes(editor),
+            agent_change_routes(database, editor, region),
             dead_letter_routes("preference", letters),
             *_page_routes(settings, database, editor, requests, clock, orchestrator),
             *_consent_routers(settings, database, requests, clock),

@@ -63,6 +63,7 @@ MENU: Final = (
         "",
         (
             MenuEntry("home", "Home", "home", HOME_PATH, "decisions:read"),
+            MenuEntry("agent", "Serve a customer", "search", "/console/agent", "customers:serve"),
             MenuEntry("inbox", "Sandbox inbox", "inbox", "/console/inbox", "sandbox:read"),
         ),
     ),

@@ -1,0 +1,152 @@
+"""An agent on the phone: looks a customer up, sees what holds, changes it, and the next decisions obey."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from schemas.roles import Role
+from schemas.times import DAY, HOUR
+from tests.support.document_builders import MONDAY, campaign, customer, event, policy
+from tests.support.live_product import Live, live
+
+pytestmark = pytest.mark.wired
+
+ORIGIN = "http://tactful"
+PAGE = "/console/agent/customer"
+COMPLAINTS = {
+    "kind": "complaint",
+    "opens": [{"event": "shop.complaint.filed"}],
+    "closes": [{"event": "shop.complaint.resolved"}],
+    "ref": "data.case",
+    "lapses": "90d",
+}
+ASKS = {
+    "id": "no-ask-after-complaint",
+    "scope": {"intents": ["ask_feedback", "ask_review", "ask_referral"]},
+    "never": {"after": {"situation": "complaint"}, "within": "30d", "while_open": True},
+    "on_match": "drop",
+}
+ASK = {"name": "Ask for a review", "intent": "ask_review"}
+APOLOGY = {"name": "Apology", "class": "service", "intent": "apologise", "trigger": {"event": "tactful.agent.message"}}
+BY_SMS = {"channels": ["sms"], "class": "service", "content": {"sms": {"en": {"text": "Hello"}}}}
+PHONE = {"channel": "sms", "address": "+4915112345678", "verified": True}
+MAIL = {"channel": "email", "address": "c-1@example.org", "verified": True}
+
+
+class Agent:
+    """A browser in which an agent has signed in."""
+
+    def __init__(self, product: Live, browser: httpx.AsyncClient) -> None:
+        self.product = product
+        self.browser = browser
+        self.csrf = ""
+
+    async def sign_in(self, name: str = "mia", role: Role = Role.AGENT) -> None:
+        """Begin a session, of 12 hours."""
+        token = await self.product.together.orchestrator.sign_in.issue_token(name, role)
+        answer = await self.browser.post("/console/sign-in", data={"token": token}, headers={"origin": ORIGIN})
+        assert answer.status_code == 303
+
+    async def get(self, path: str) -> str:
+        """The text of a page, without its tags."""
+        answer = await self.browser.get(path, headers={"accept": "text/html"})
+        assert answer.status_code == 200, words_of(answer.text)
+        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', answer.text)
+        self.csrf = self.csrf if found is None else found[1]
+        return words_of(answer.text)
+
+    async def send(self, path: str, **fields: str) -> httpx.Response:
+        """Send a form of the page."""
+        return await self.browser.post(path, data={"csrf": self.csrf, **fields}, headers={"origin": ORIGIN})
+
+    async def do(self, action_path: str, **fields: str) -> str:
+        """Press a button of the page about the customer, and read what follows."""
+        answer = await self.send(f"{PAGE}/{action_path}?customer=c-1", **fields)
+        assert answer.status_code == 303, words_of(answer.text)
+        return await self.get(answer.headers["location"])
+
+
+def words_of(page: str) -> str:
+    """What a page says."""
+    main = (page.partition("<main")[2] or page).partition("</main")[0]
+    return re.sub(r" ([.,:;])", r"\1", " ".join(unescape(re.sub(r"<[^>]+>", " ", main)).split()))
+
+
+@pytest.fixture
+async def product(tmp_path: Path) -> AsyncIterator[Live]:
+    """A shop that asks for reviews, writes SMS, and lets agents apologise."""
+    async with live(tmp_path, MONDAY, agents={"messages_per_day": 2}) as running:
+        await running.policy(policy(situations=[COMPLAINTS], contact_history=[ASKS]))
+        await running.campaign(campaign("ask", **ASK))
+        await running.campaign(campaign("text", **BY_SMS))
+        await running.campaign(campaign("offer"))
+        await running.campaign(campaign("apology", **APOLOGY))
+        await running.customer(customer("c-1", addresses=[MAIL, PHONE]))
+        await running.customer(customer("c-2", traits={"name": "Ben"}))
+        yield running
+
+
+@pytest.fixture
+async def agent(product: Live) -> AsyncIterator[Agent]:
+    """Mia, an agent, in her browser."""
+    transport = httpx.ASGITransport(product.together.app)
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, timeout=30) as browser:
+        mia = Agent(product, browser)
+        await mia.sign_in()
+        yield mia
+
+
+async def outcome(product: Live, kind: str, id: str, **data: Any) -> tuple[str, str]:
+    """What is decided on an event of now."""
+    item = await product.send(event(f"shop.{kind}", id, product.clock.now(), **data))
+    (decision,) = item["decisions"]
+    return decision["outcome"], decision["reason"]
+
+
+async def test_an_agent_serves_a_customer_and_the_next_decisions_obey(product: Live, agent: Agent) -> None:
+    await product.send(event("shop.complaint.filed", "e-1", case="A-7"))
+    assert await outcome(product, "ask", "e-2") == ("suppress", "contact_history")
+    await agent.get("/console/agent")
+    found = await agent.send("/console/agent", text="C-1@Example.org", reason="ticket 12")
+    assert found.headers["location"] == f"{PAGE}?customer=c-1"
+    page = await agent.get(found.headers["location"])
+    assert "Complaint A-7 open" in page
+    assert "No asks while a complaint is open; if it were closed now, until Wed 1 Apr, 10:00." in page
+    assert "Ask for a review Mon 2 Mar, 10:00: An ask is not allowed: the complaint opened on" in page
+
+    page = await agent.do("opt-out", what="channel:sms")
+    assert "Opted out of, in force now: messages by SMS." in page
+    assert await outcome(product, "text", "e-3") == ("suppress", "opted_out_channel")
+
+    await product.at(MONDAY + HOUR)
+    page = await agent.do("situation", action="close", kind="complaint", known_ref='"A-7"', reason="replaced")
+    assert "Last change: Complaint A-7 closed Mon 2 Mar, 11:00, by mia: replaced" in page
+    assert "No asks until Wed 1 Apr, 11:00." in page
+    assert await outcome(product, "ask", "e-4") == ("suppress", "contact_history")
+
+    assert "It would go out now, by e-mail." in page and "2 of 2 left today" in page
+    page = await agent.do("message", campaign="apology")
+    assert "All rules allow it: it goes out by e-mail." in page and "1 of 2 left today" in page
+    await product.settle()
+    assert [each["campaign"] for each in await product.inbox(customer="c-1")] == ["apology"]
+    assert "An agent chose it." in await agent.get(f"{PAGE}?customer=c-1")
+
+    page = await agent.do("pause", days="30")
+    assert "Paused until Wed 1 Apr, 11:00. It is in force now." in page
+    assert await outcome(product, "offer", "e-5") == ("suppress", "paused")
+    page = await agent.do("message", campaign="apology")
+    assert "Not sent, allowed from Wednesday 1 April, 11:00" in page and "It does not count." in page
+    assert "1 of 2 left today" in page
+
+    await product.at(MONDAY + 30 * DAY + 2 * HOUR)
+    await agent.sign_in()
+    assert "No asks" not in await agent.get(f"{PAGE}?customer=c-1")
+    assert await outcome(product, "ask", "e-6") == ("send", "sent")
