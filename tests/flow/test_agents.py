@@ -149,4 +149,4 @@ async def test_an_agent_serves_a_customer_and_the_next_decisions_obey(product: L
     await product.at(MONDAY + 30 * DAY + 2 * HOUR)
     await agent.sign_in()
     assert "No asks" not in await agent.get(f"{PAGE}?customer=c-1")
-    assert await outcome(product, "ask", "e-6") == ("send", "sent")
+    assert await outcome(product, "ask", "e-6") == ("send", "eligible")
