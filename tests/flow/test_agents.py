@@ -150,3 +150,119 @@ async def test_an_agent_serves_a_customer_and_the_next_decisions_obey(product: L
     await agent.sign_in()
     assert "No asks" not in await agent.get(f"{PAGE}?customer=c-1")
     assert await outcome(product, "ask", "e-6") == ("send", "eligible")
+
+
+async def test_an_auditor_sees_who_looked_whom_up_and_why(product: Live, agent: Agent) -> None:
+    await agent.get("/console/agent")
+    await agent.send("/console/agent", text="Ben", reason="ticket 77")
+    await agent.get(f"{PAGE}?customer=c-2")
+    query = {"customer": "c-2"}
+    found = [msgspec.json.decode(item["body"]) for item in (await product.ask("GET", "/v1/audit-log", params=query))["items"]]
+    look_up, look, *_ = [each for each in found if each["name"] == "mia"]
+    assert (look_up["event"], look_up["status"], look_up["reason"]) == ("answered", 303, "ticket 77")
+    assert (look["event"], look["route"], look["action"]) == ("asked", PAGE, "customers:serve")
+    assert look["about"] == look_up["about"]
+    mine = (await product.ask("GET", "/v1/audit-log", params={"by": "mia"}))["items"]
+    assert {msgspec.json.decode(item["body"])["name"] for item in mine} == {"mia"}
+    assert not (await product.ask("GET", "/v1/audit-log", params={"by": "MIA"}))["items"]
+    assert not (await product.ask("GET", "/v1/audit-log", params={"by": "mia", "customer": "c-1"}))["items"]
+    assert "Ben" not in str(mine)
+
+
+@pytest.mark.parametrize("reason", ["asked for ben again", "wrote from x@example.org", "r" * 101])
+async def test_a_reason_says_nothing_of_the_person(agent: Agent, reason: str) -> None:
+    await agent.get("/console/agent")
+    assert (await agent.send("/console/agent", text="Ben", reason=reason)).status_code == 422
+
+
+async def test_an_agent_sees_no_list(product: Live, agent: Agent) -> None:
+    for number in range(6):
+        await product.customer(customer(f"same-{number}", traits={"name": "Kim"}))
+    home = await agent.browser.get("/console/", headers={"accept": "text/html"})
+    assert (home.status_code, home.headers["location"]) == (303, "/console/agent")
+    for path in ("/console/customers", "/console/decisions", "/console/inbox"):
+        assert (await agent.browser.get(path)).status_code == 403
+    await agent.get("/console/agent")
+    page = words_of((await agent.send("/console/agent", text="Kim")).text)
+    assert "Too many customers have this name" in page and "same-" not in page
+    assert "same-" not in words_of((await agent.send("/console/find", q="Kim")).text)
+    key = (await product.ask("POST", "/v1/keys", {"name": "desk", "role": "agent"}))["key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    for path in ("/v1/decisions", "/v1/messages", "/v1/sandbox/messages", "/v1/suppressions", "/v1/messages?customer="):
+        assert (await product.editor.get(path, headers=headers)).status_code == 403, path
+        named = path.partition("?")[0] + "?customer=c-1"
+        assert (await product.editor.get(named, headers=headers)).status_code == 200, named
+
+
+async def test_times_are_corrected_and_a_wrong_opening_is_taken_back(product: Live, agent: Agent) -> None:
+    await product.at(MONDAY + 2 * DAY)
+    await agent.sign_in()
+    await agent.get(f"{PAGE}?customer=c-1")
+    page = await agent.do("situation", action="open", kind="complaint", ref="B-1", reason="called")
+    assert "Complaint B-1 opened Wed 4 Mar, 10:00, by mia: called" in page
+    known = {"kind": "complaint", "known_ref": '"B-1"'}
+    page = await agent.do("situation", action="correct", opened="2026-03-03T08:30", reason="it began earlier", **known)
+    assert "Open since Tue 3 Mar, 08:30" in page and "corrected: opened Tue 3 Mar, 08:30, by mia" in page
+    assert await outcome(product, "ask", "e-1") == ("suppress", "contact_history")
+    page = await agent.do("situation", action="withdraw", reason="wrong customer", **known)
+    assert "Complaint B-1 taken back, by mia: wrong customer" in page and "No asks" not in page
+    assert await outcome(product, "ask", "e-2") == ("send", "eligible")
+    refused = await agent.send(f"{PAGE}/situation?customer=c-1", action="withdraw", reason="again", **known)
+    assert refused.status_code == 409 and "no situation of this kind" in words_of(refused.text)
+    history = (await product.ask("GET", "/v1/situations/c-1"))["items"]
+    assert [each["action"] for each in history] == ["withdrawn", "corrected", "opened"]
+    assert {each["by"] for each in history} == {"mia"}
+
+
+async def test_a_corrected_address_is_used_and_not_verified(product: Live, agent: Agent) -> None:
+    page = (await agent.browser.get(f"{PAGE}?customer=c-1")).text
+    version = re.search(r'name="version" value="(\d+)"', page)
+    assert version is not None
+    await agent.get(f"{PAGE}?customer=c-1")
+    shown = await agent.do("address", index="0", version=version[1], address="ada@example.net")
+    assert "one that was corrected is not verified" in shown and "ada@example.net not verified" in shown
+    again = await agent.send(f"{PAGE}/address?customer=c-1", index="0", version=version[1], address="b@example.net")
+    assert again.status_code == 409
+    known = await product.ask("GET", "/v1/preferences/c-1")
+    assert [each["address"] for each in known["addresses"]] == ["ada@example.net", PHONE["address"]]
+    await agent.do("message", campaign="apology")
+    await product.settle()
+    assert [each["to"] for each in await product.inbox(customer="c-1")] == ["ada@example.net"]
+
+
+async def test_the_budget_of_an_agent_ends_and_comes_back_the_next_day(product: Live, agent: Agent) -> None:
+    await agent.get(f"{PAGE}?customer=c-1")
+    for left in (1, 0):
+        assert f"{left} of 2 left today" in await agent.do("message", campaign="apology")
+    over = await agent.send(f"{PAGE}/message?customer=c-2", campaign="apology")
+    assert over.status_code == 409 and "all that an agent may send a day" in words_of(over.text)
+    assert (await agent.send(f"{PAGE}/message?customer=c-2", campaign="offer")).status_code == 404
+    await product.at(MONDAY + DAY)
+    await agent.sign_in()
+    assert "2 of 2 left today" in await agent.get(f"{PAGE}?customer=c-2")
+
+
+async def test_a_campaign_for_agents_is_started_by_them_alone(product: Live, agent: Agent) -> None:
+    body = event("tactful.agent.message", "x-1", campaign="apology")
+    key = (await product.ask("POST", "/v1/keys", {"name": "desk", "role": "agent"}))["key"]
+    headers = {"Authorization": f"Bearer {key}", "content-type": "application/cloudevents+json"}
+    assert (await product.editor.post("/v1/events", json=body, headers=headers)).status_code == 403
+    await product.campaign(campaign("sorry-again", **APOLOGY))
+    await agent.get(f"{PAGE}?customer=c-1")
+    await agent.do("message", campaign="apology")
+    assert {each["campaign"] for each in await product.decisions(customer="c-1")} == {"apology"}
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role not in (Role.AGENT, Role.ADMIN)])
+async def test_no_other_role_serves_customers(product: Live, agent: Agent, role: Role) -> None:
+    await agent.sign_in("zoe", role)
+    assert (await agent.browser.get(f"{PAGE}?customer=c-1")).status_code == 403
+
+
+async def test_a_form_of_another_site_does_nothing(product: Live, agent: Agent) -> None:
+    await agent.get(f"{PAGE}?customer=c-1")
+    path = f"{PAGE}/pause?customer=c-1"
+    forged = await agent.browser.post(path, data={"csrf": "0" * 64, "days": "30"}, headers={"origin": ORIGIN})
+    foreign = await agent.browser.post(path, data={"csrf": agent.csrf, "days": "30"}, headers={"origin": "http://x"})
+    assert (forged.status_code, foreign.status_code) == (403, 403)
+    assert (await product.ask("GET", "/v1/preferences/c-1"))["paused_until"] is None
