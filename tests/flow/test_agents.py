@@ -214,6 +214,21 @@ async def test_times_are_corrected_and_a_wrong_opening_is_taken_back(product: Li
     assert {each["by"] for each in history} == {"mia"}
 
 
+async def test_what_waits_for_a_case_goes_out_once_it_is_taken_back(product: Live, agent: Agent) -> None:
+    waits = {**ASKS, "on_match": "defer", "never": {**ASKS["never"], "within": "1m"}}  # type: ignore[dict-item]
+    await product.policy(policy(situations=[COMPLAINTS], contact_history=[waits]))
+    await product.send(event("shop.complaint.filed", "e-1", case="A-7"))
+    patient = {"class": "service", "ttl": "30d", "trigger": {"event": "shop.patient"}}
+    await product.campaign(campaign("patient", **{**ASK, **patient}))
+    assert (await outcome(product, "patient", "e-2"))[0] == "defer"
+    page = await agent.get(f"{PAGE}?customer=c-1")
+    assert "Ask for a review held" in page and "No asks (they wait) while a complaint is open" in page
+    await agent.do("situation", action="withdraw", kind="complaint", known_ref='"A-7"', reason="wrong customer")
+    await product.settle()
+    assert [each["campaign"] for each in await product.inbox(customer="c-1")] == ["patient"]
+    assert "It answers the event shop.patient of Mon 2 Mar, 10:00." in await agent.get(f"{PAGE}?customer=c-1")
+
+
 async def test_a_corrected_address_is_used_and_not_verified(product: Live, agent: Agent) -> None:
     page = (await agent.browser.get(f"{PAGE}?customer=c-1")).text
     version = re.search(r'name="version" value="(\d+)"', page)

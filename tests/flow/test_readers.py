@@ -36,6 +36,7 @@ QUERIES = {
     "/v1/dev/clock": (),
     "/readyz": ("", "verbose=1"),
     "/console/why": ("customer=c-1&campaign=vip", "customer=c-2&campaign=offer"),
+    "/console/agent/customer": ("customer=c-1", "customer=c-2"),
     "/console/customer": ("id=c-1",),
     "/console/decisions": ("span=90d", "span=90d&outcome=suppress"),
     "/console/inbox": ("", "message={message}"),
