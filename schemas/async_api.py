@@ -32,8 +32,8 @@ _OWN_EVENTS: Final[Mapping[str, str]] = {
     "tactful.customer.erased": "A customer is to be erased in Tactful.",
     "tactful.situation.opened": "A situation of the customer has begun, such as a complaint.",
     "tactful.situation.closed": "A situation of the customer has ended.",
-    "tactful.situation.corrected": "A person says when the newest situation of this kind and ref began or ended, or that "
-    "there never was one.",
+    "tactful.situation.corrected": "A person says when the newest situation of this kind and ref began or ended, or "
+    "that there never was one.",
     "tactful.contact.reported": "Another tool has contacted the customer.",
     "tactful.feedback.given": "The customer has given feedback.",
     "tactful.consent.requested": "Tactful asks a customer to confirm a consent; it publishes this itself.",

@@ -18,8 +18,14 @@ from tactful.output import Columns, OutputFormat, OutputOption, print_data, prin
 app = typer.Typer(no_args_is_help=True, help="Export the audit log, and find where it was changed.")
 PATH = "/v1/audit-log"
 _COLUMNS: Columns = {
-    **{"at": "at", "name": "name", "event": "event", "method": "method", "route": "route", "status": "status"},
-    **{"reason": "reason", "about": "about"},
+    "at": "at",
+    "name": "name",
+    "event": "event",
+    "method": "method",
+    "route": "route",
+    "status": "status",
+    "reason": "reason",
+    "about": "about",
 }
 HEAD_LOG_MARK = '"audit_head"'
 Parsed = TypeVar("Parsed")
@@ -51,7 +57,9 @@ def export() -> None:
 
 @app.command("list")
 def list_entries(
-    by: Annotated[str | None, typer.Option("--by", metavar="NAME", help="What this person or program asked for.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="What this person or program asked for.")
+    ] = None,
     customer: Annotated[
         str | None, typer.Option("--customer", metavar="ID", help="What is about this customer, who looked them up.")
     ] = None,

@@ -128,7 +128,10 @@ def orchestrator_routes(
 
 
 def _access_routes(database: Database, clock: Clock, erased: ErasedCustomers) -> list[APIRouter]:
-    return [access_api.key_routes(database, clock), audit_log_api.audit_log_routes(database, erased.pseudonyms.of_customer)]
+    return [
+        access_api.key_routes(database, clock),
+        audit_log_api.audit_log_routes(database, erased.pseudonyms.of_customer),
+    ]
 
 
 def _hold_routes(

@@ -15,9 +15,7 @@ from schemas.quarantine import begin_quarantine, end_quarantine, position_of
 from schemas.recorded import SuppressionsAsOf, SuppressionsSnapshot
 from schemas.times import Instant
 
-ChangeAction = Literal[
-    "add", "remove", "open", "close", "correct", "withdraw", "quarantine", "release", "place", "end"
-]
+ChangeAction = Literal["add", "remove", "open", "close", "correct", "withdraw", "quarantine", "release", "place", "end"]
 
 
 class SuppressionChange(NamedTuple):
@@ -91,9 +89,7 @@ class _FactsBuilder:
             case "end", _:
                 self._holds.pop(change.id, None)
 
-    def _replace_situation(
-        self, changed: Situation, replacement: Callable[[Situation], tuple[Situation, ...]]
-    ) -> None:
+    def _replace_situation(self, changed: Situation, replacement: Callable[[Situation], tuple[Situation, ...]]) -> None:
         """Replace the last interval of that kind and ref: no earlier one can be open, or is ever corrected."""
         for index in range(len(self._situations) - 1, -1, -1):
             interval = self._situations[index]

@@ -71,7 +71,7 @@ class SituationChange(NamedTuple):
 
 
 class IntervalUpdate(NamedTuple):
-    """The intervals after an event, its changes, and how many of its closings and corrections found none (`ignored`)."""
+    """The intervals after an event, its changes, and how many of its closings and corrections found none: `ignored`."""
 
     intervals: Intervals
     changes: tuple[SituationChange, ...]
@@ -178,9 +178,7 @@ def apply_transitions(
     return IntervalUpdate(_compact(result, kinds), tuple(changes), ignored)
 
 
-def _apply_correction(
-    intervals: Intervals, correction: SituationCorrection, kinds: SituationKinds
-) -> IntervalUpdate:
+def _apply_correction(intervals: Intervals, correction: SituationCorrection, kinds: SituationKinds) -> IntervalUpdate:
     """Correct the newest interval of the identity, open or not. One that would end before it began stays as it is."""
     index = _newest_index(intervals, correction.situation)
     if index is None:

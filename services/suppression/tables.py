@@ -87,7 +87,11 @@ def _situation_event_columns() -> list[Column[Any]]:
 
 def situation_reason_columns() -> list[Column[Any]]:
     """Why a person changed a situation, and what a correction made of it."""
-    return [_text_column("reason", null=True), _instant_column("opened", null=True), _instant_column("closed", null=True)]
+    return [
+        _text_column("reason", null=True),
+        _instant_column("opened", null=True),
+        _instant_column("closed", null=True),
+    ]
 
 
 def _quarantine_columns() -> list[Column[Any]]:

@@ -1,4 +1,4 @@
-"""The page for agents in a real browser: by keyboard alone, without script, at the width of a phone, and in the dark."""
+"""The page for agents in a real browser: by keyboard alone, without script, as narrow as a phone, and in the dark."""
 
 from __future__ import annotations
 

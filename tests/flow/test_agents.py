@@ -157,7 +157,9 @@ async def test_an_auditor_sees_who_looked_whom_up_and_why(product: Live, agent: 
     await agent.send("/console/agent", text="Ben", reason="ticket 77")
     await agent.get(f"{PAGE}?customer=c-2")
     query = {"customer": "c-2"}
-    found = [msgspec.json.decode(item["body"]) for item in (await product.ask("GET", "/v1/audit-log", params=query))["items"]]
+    found = [
+        msgspec.json.decode(item["body"]) for item in (await product.ask("GET", "/v1/audit-log", params=query))["items"]
+    ]
     look_up, look, *_ = [each for each in found if each["name"] == "mia"]
     assert (look_up["event"], look_up["status"], look_up["reason"]) == ("answered", 303, "ticket 77")
     assert (look["event"], look["route"], look["action"]) == ("asked", PAGE, "customers:serve")

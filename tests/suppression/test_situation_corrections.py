@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.facts import Situation
 from schemas.own_events import check_event
-from services.suppression.situation_intervals import IntervalUpdate, Intervals, apply_transitions
+from services.suppression.situation_intervals import Intervals, IntervalUpdate, apply_transitions
 from tests.support.suppression_service import COMPLAINT, LOW_SCORE, at, event, kinds
 
 KINDS = kinds(COMPLAINT, LOW_SCORE)
@@ -22,7 +22,9 @@ NOW = at("09T10:00")
 
 def correct(intervals: Intervals, **data: Any) -> IntervalUpdate:
     happened = event("tactful.situation.corrected", {"kind": "complaint", "ref": "A", **data}, time=NOW)
-    return apply_transitions(intervals, KINDS.read_transitions(happened, check_event(happened, KINDS.lapses)), NOW, KINDS)
+    return apply_transitions(
+        intervals, KINDS.read_transitions(happened, check_event(happened, KINDS.lapses)), NOW, KINDS
+    )
 
 
 def test_what_was_taken_back_never_was() -> None:
@@ -57,7 +59,16 @@ def test_times_are_those_that_were_said(data: dict[str, str], expected: Situatio
         {"withdrawn": True, "kind": "complant"},
         {"withdrawn": True, "ref": "C"},
     ],
-    ids=["nothing", "no truth value", "no time", "ahead", "ends before it began", "the same", "other kind", "other ref"],
+    ids=[
+        "nothing",
+        "no truth value",
+        "no time",
+        "ahead",
+        "ends before it began",
+        "the same",
+        "other kind",
+        "other ref",
+    ],
 )
 def test_a_correction_that_cannot_be_changes_nothing(data: dict[str, Any]) -> None:
     update = correct((OTHER, OPEN), **data)

@@ -87,7 +87,9 @@ class AgentMessages:
         agent, day = _agent_of(sender), await self._today()
         async with self.log.database.write() as tx:
             if not await store.take_one(tx, agent, day, self.per_day):
-                raise WrongState(f"you have sent {self.per_day} messages today, which is all that an agent may send a day")
+                raise WrongState(
+                    f"you have sent {self.per_day} messages today, which is all that an agent may send a day"
+                )
         now = self.clock.now()
         event = Event(
             id=f"agent-{secrets.token_hex(16)}",

@@ -74,9 +74,7 @@ def _add_preference_routes(routes: APIRouter, context: ConsoleContext) -> None:
         return await change(ChangePreferencesRequest(customer, principal.name, opt_out={field: value}), "opt-out")
 
     @routes.post(CUSTOMER_PATH + "/address")
-    async def correct_address(
-        request: Request, customer: Customer, principal: Principal = requires(SERVE)
-    ) -> Response:
+    async def correct_address(request: Request, customer: Customer, principal: Principal = requires(SERVE)) -> Response:
         fields = await read_form(request)
         index, version, address = (fields.get(name, "").strip() for name in ("index", "version", "address"))
         if not address or len(address) > MAX_ADDRESS:

@@ -1,4 +1,4 @@
-"""Where agents look up the one customer they serve: by id, by address or by name, each look-up recorded with its reason.
+"""Where agents look up the one customer they serve: by id, address or name, each look-up recorded with its reason.
 
 There is no list of customers here. Several people of one name are offered up to a few, and beyond that an agent must
 ask for more than the name.

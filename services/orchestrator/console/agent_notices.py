@@ -21,7 +21,9 @@ def describe_done(done: str, facts: Facts, listed: ListedSituations, at: WallClo
             return Markup("No pause is in force now.")
         case "opt-out":
             found = Markup("; ").join(map(describe_opt_out, preference.opt_outs))
-            return Markup("Opted out of, in force now: {}.").format(found) if found else Markup("No opt-out is in force.")
+            return (
+                Markup("Opted out of, in force now: {}.").format(found) if found else Markup("No opt-out is in force.")
+            )
         case "situation" if listed.history:
             return Markup("Last change: {}").format(describe_change(listed.history[0], at))
         case "address":

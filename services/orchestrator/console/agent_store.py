@@ -7,8 +7,7 @@ from schemas.vocabulary import MessageState
 from services.kit.db.database import Tx
 
 _WAITING: Final = ", ".join(
-    repr(state.value)
-    for state in (MessageState.PLANNED, MessageState.PARKED, MessageState.PENDING, MessageState.RETRY)
+    repr(state.value) for state in (MessageState.PLANNED, MessageState.PARKED, MessageState.PENDING, MessageState.RETRY)
 )
 _NOT_SENT: Final = f"{_WAITING}, '{MessageState.SUPPRESSED.value}', '{MessageState.FAILED.value}'"
 

@@ -34,9 +34,7 @@ _ACTIONS: Final = {"opened": "opened", "closed": "closed", "withdrawn": "taken b
 def list_standing(facts: Facts, at: WallClock) -> list[Markup]:
     """What is in force for the customer now, a sentence each: refusals, situations, holds, the do-not-contact list."""
     preference, suppressions, now = facts.preference, facts.suppressions, at.now
-    found = [
-        Markup("{}.").format(_capitalise(each)) for each in describe_do_not_contact(suppressions.entries, now)
-    ]
+    found = [Markup("{}.").format(_capitalise(each)) for each in describe_do_not_contact(suppressions.entries, now)]
     if preference.paused_until is not None and preference.paused_until > now:
         found.append(
             Markup("Paused until {}: no service or marketing messages, but those about required topics.").format(
@@ -46,7 +44,7 @@ def list_standing(facts: Facts, at: WallClock) -> list[Markup]:
     found += [Markup("Opted out: {}.").format(describe_opt_out(entry)) for entry in preference.opt_outs]
     found += [describe_effect(effect, at) for effect in list_effects(facts, now)]
     quarantines = [*preference.quarantines, *suppressions.quarantines]
-    if (ends := [each.until for each in quarantines if each.until > now]) :
+    if ends := [each.until for each in quarantines if each.until > now]:
         found.append(
             Markup("Quarantined until {}: an event could not be read, and may have been a refusal.").format(
                 at.tag(max(ends))
@@ -94,7 +92,11 @@ def describe_change(line: SituationHistoryLine, at: WallClock) -> Markup:
             words += Markup(", closed {}").format(at.tag(line.closed))
     elif line.action in ("opened", "closed"):
         words += Markup(" {}").format(at.tag(line.at))
-    by = Markup(", by {}").format(line.by) if line.by is not None else Markup(", by an event from {}").format(line.source)
+    by = (
+        Markup(", by {}").format(line.by)
+        if line.by is not None
+        else Markup(", by an event from {}").format(line.source)
+    )
     why = Markup(": {}").format(line.reason) if line.reason else Markup(".")
     return words + by + why
 

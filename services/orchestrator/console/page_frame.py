@@ -134,7 +134,10 @@ class PageRenderer:
         def may(action: str) -> bool:
             return principal is None or is_allowed(principal.role, action)
 
-        menu = [(title, [each for each in entries if may(each.action) and (not each.lists or may(LIST_CUSTOMERS))]) for title, entries in MENU]
+        menu = [
+            (title, [each for each in entries if may(each.action) and (not each.lists or may(LIST_CUSTOMERS))])
+            for title, entries in MENU
+        ]
         html = self._environment.get_template(template).render(
             at=at,
             me=principal,

@@ -10,8 +10,8 @@ import msgspec
 
 from schemas.event import Event
 from schemas.facts import Preference
-from schemas.own_events import AGENT_MESSAGE
 from schemas.ids import compute_message_id, hash_event
+from schemas.own_events import AGENT_MESSAGE
 from schemas.times import Instant
 from services.orchestrator.policy.cached_attribute import cached_attribute
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign

@@ -40,7 +40,9 @@ def test_an_open_one_has_no_end_but_the_one_after_closing_it() -> None:
 
 
 def test_each_situation_is_told_alone_and_all_of_them_together() -> None:
-    first, second = (Situation("complaint", ref, at("01 10:00"), at(end)) for ref, end in (("a", "03 10:00"), ("b", "04 10:00")))
+    first, second = (
+        Situation("complaint", ref, at("01 10:00"), at(end)) for ref, end in (("a", "03 10:00"), ("b", "04 10:00"))
+    )
     both = known(first, second)
     assert [each.until for each in list_effects(both, NOW)] == [at("07 10:00")]
     assert [each.until for each in list_effects_of(both, first, NOW)] == [at("06 10:00")]
