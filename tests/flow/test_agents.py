@@ -48,6 +48,7 @@ class Agent:
         self.product = product
         self.browser = browser
         self.csrf = ""
+        self.once = ""
 
     async def sign_in(self, name: str = "mia", role: Role = Role.AGENT) -> None:
         """Begin a session, of 12 hours."""
@@ -59,13 +60,15 @@ class Agent:
         """The text of a page, without its tags."""
         answer = await self.browser.get(path, headers={"accept": "text/html"})
         assert answer.status_code == 200, words_of(answer.text)
+        once = re.search(r'name="once" value="([0-9a-f]{32})"', answer.text)
+        self.once = self.once if once is None else once[1]
         found = re.search(r'name="csrf" value="([0-9a-f]{64})"', answer.text)
         self.csrf = self.csrf if found is None else found[1]
         return words_of(answer.text)
 
     async def send(self, path: str, **fields: str) -> httpx.Response:
         """Send a form of the page."""
-        return await self.browser.post(path, data={"csrf": self.csrf, **fields}, headers={"origin": ORIGIN})
+        return await self.browser.post(path, data={"csrf": self.csrf, "once": self.once, **fields}, headers={"origin": ORIGIN})
 
     async def do(self, action_path: str, **fields: str) -> str:
         """Press a button of the page about the customer, and read what follows."""
@@ -257,6 +260,15 @@ async def test_the_budget_of_an_agent_ends_and_comes_back_the_next_day(product: 
     await product.at(MONDAY + DAY)
     await agent.sign_in()
     assert "2 of 2 left today" in await agent.get(f"{PAGE}?customer=c-2")
+
+
+async def test_a_button_that_is_pressed_twice_sends_once(product: Live, agent: Agent) -> None:
+    await agent.get(f"{PAGE}?customer=c-1")
+    for _ in range(3):
+        assert (await agent.send(f"{PAGE}/message?customer=c-1", campaign="apology")).status_code == 303
+    assert len(await product.decisions(customer="c-1")) == 1
+    assert "1 of 2 left today" in await agent.get(f"{PAGE}?customer=c-1")
+    assert (await agent.send(f"{PAGE}/message?customer=c-1", campaign="apology", once="x")).status_code == 422
 
 
 async def test_a_campaign_for_agents_is_started_by_them_alone(product: Live, agent: Agent) -> None:

@@ -6,7 +6,6 @@ the answer is the decision. Each agent has a number of messages a day, taken bef
 lets out is given back.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -76,8 +75,8 @@ class AgentMessages:
         """The source of the events that this agent has sent."""
         return f"{SOURCE}{quote(_agent_of(sender), safe='')[:200]}"
 
-    async def send(self, customer: str, campaign: str, sender: Principal) -> SentMessage:
-        """Ask for the message, and wait for the decision.
+    async def send(self, customer: str, campaign: str, sender: Principal, once: str) -> SentMessage:
+        """Ask for the message, and wait for the decision. `once`: the same text asks for the same message again.
 
         Raises NotFound for a campaign that is not for agents, WrongState when the budget is used up or the customer is
         erased, and BusGone: the event may then be decided on all the same, and counts.
@@ -92,7 +91,7 @@ class AgentMessages:
                 )
         now = self.clock.now()
         event = Event(
-            id=f"agent-{secrets.token_hex(16)}",
+            id=f"agent-{once}",
             source=self.source_of(sender),
             type=AGENT_MESSAGE,
             subject=customer,
@@ -100,8 +99,9 @@ class AgentMessages:
             data=msgspec.Raw(msgspec.json.encode({"campaign": campaign})),
         )
         published = await publish_new(self.log, [event], sender, now)
-        if published.erased:
+        if not published.new_keys:
             await self._give_back(agent, day)
+        if published.erased:
             raise WrongState("this customer is erased: nothing can be sent to them")
         try:
             await wait_until_applied(self.log.database, published.end_positions, DECISION_WAIT, self.log.wake_signal)
@@ -109,7 +109,8 @@ class AgentMessages:
             return SentMessage(event.source, event.id, None)
         async with self.log.database.read() as tx:
             decisions = await read_store.list_event_decisions(tx, *event_key(event))
-        if all(each.decision.outcome in (Outcome.SUPPRESS, Outcome.FAIL) for each in decisions):
+        in_vain = all(each.decision.outcome in (Outcome.SUPPRESS, Outcome.FAIL) for each in decisions)
+        if in_vain and published.new_keys:
             await self._give_back(agent, day)
         return SentMessage(event.source, event.id, decisions)
 

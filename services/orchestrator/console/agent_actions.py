@@ -5,6 +5,7 @@ says what is in force now.
 """
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -29,6 +30,8 @@ from services.orchestrator.console.page_frame import PageRenderer, page_route_cl
 from services.orchestrator.policy.time_zones import Zone
 
 MAX_ADDRESS: Final = 2048
+_ONCE: Final = re.compile(r"[0-9a-f]{32}")
+"""What a form for a message holds, so that a button that is pressed twice sends once."""
 MAX_REF: Final = 100
 MAX_DAYS: Final = 365
 Customer = Annotated[str, Query(min_length=1, max_length=1024)]
@@ -45,7 +48,10 @@ def agent_action_routes(context: ConsoleContext, renderer: PageRenderer) -> APIR
         request: Request, customer: Customer, principal: Principal = requires(SERVE)
     ) -> Response:
         fields = await read_form(request)
-        sent = await context.agent_messages.send(customer, fields.get("campaign", ""), principal)
+        once = fields.get("once", "")
+        if not _ONCE.fullmatch(once):
+            raise Invalid("load the page again: this form does not say which message it is")
+        sent = await context.agent_messages.send(customer, fields.get("campaign", ""), principal, once)
         return RedirectResponse(agent_customer_link(customer, event=sent.event_id), 303)
 
     return routes

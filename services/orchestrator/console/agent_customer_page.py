@@ -1,5 +1,6 @@
 """The page for agents about one customer: what holds now, what waits, what was sent, what was not and why."""
 
+import secrets
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -98,6 +99,7 @@ def agent_customer_page_routes(context: ConsoleContext, renderer: PageRenderer) 
             notice=await _find_notice(context, customer, principal, done, event, facts, listed, at),
             standing=agent_words.list_standing(facts, at),
             situations=_situation_rows(facts, listed, at),
+            once=secrets.token_hex(16),
             history=[(line.recorded, agent_words.describe_change(line, at)) for line in listed.history],
             kinds=[(kind, kind.replace("_", " ")) for kind in listed.kinds],
             messages=messages,
