@@ -119,7 +119,7 @@ def describe_waiting(decision: Decision | None, due: Instant | None, *, held: bo
 def describe_sent(row: Any, at: WallClock) -> Markup:
     """What became of a message, and why it was sent."""
     state = STATES.get(row.state, "was sent")
-    words = Markup("By {} it {}, {}").format(channel_words(row.channel), state, at.tag(row.updated, "moment"))
+    words = Markup("By {}, {}: it {}").format(channel_words(row.channel), at.tag(row.updated, "moment"), state)
     if row.event_source.startswith(SOURCE):
         return words + Markup(". An agent chose it.")
     if row.type is None:
