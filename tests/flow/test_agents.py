@@ -68,7 +68,9 @@ class Agent:
 
     async def send(self, path: str, **fields: str) -> httpx.Response:
         """Send a form of the page."""
-        return await self.browser.post(path, data={"csrf": self.csrf, "once": self.once, **fields}, headers={"origin": ORIGIN})
+        return await self.browser.post(
+            path, data={"csrf": self.csrf, "once": self.once, **fields}, headers={"origin": ORIGIN}
+        )
 
     async def do(self, action_path: str, **fields: str) -> str:
         """Press a button of the page about the customer, and read what follows."""
