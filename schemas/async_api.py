@@ -32,11 +32,14 @@ _OWN_EVENTS: Final[Mapping[str, str]] = {
     "tactful.customer.erased": "A customer is to be erased in Tactful.",
     "tactful.situation.opened": "A situation of the customer has begun, such as a complaint.",
     "tactful.situation.closed": "A situation of the customer has ended.",
+    "tactful.situation.corrected": "A person says when the newest situation of this kind and ref began or ended, or "
+    "that there never was one.",
     "tactful.contact.reported": "Another tool has contacted the customer.",
     "tactful.feedback.given": "The customer has given feedback.",
     "tactful.consent.requested": "Tactful asks a customer to confirm a consent; it publishes this itself.",
     "tactful.address.verification_requested": "Tactful asks a customer to show that an address is theirs; it publishes "
     "this itself. `address` is the opaque id of the address.",
+    "tactful.agent.message": "An agent sends the message of a campaign to a customer; Tactful publishes this itself.",
 }
 
 

@@ -25,7 +25,7 @@ class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `about`: customers, as keyed hashes. `objects`: the parts of the path that name no customer, such as the key of a
     campaign. `key_id`: the key, `env` for the initial admin key, or a session. `person`: who holds the key, if it is a
-    person's.
+    person's. `reason`: why, in the words of who asked; of an `answered` entry.
     """
 
     service: str
@@ -41,6 +41,7 @@ class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     objects: dict[str, str] = {}
     request: int | None = None
     status: int | None = None
+    reason: str = ""
 
 
 class AuditRecord(msgspec.Struct, frozen=True):

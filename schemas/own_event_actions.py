@@ -6,12 +6,14 @@ from typing import Final
 from schemas.event import Event, InvalidEvent, parse_data
 from schemas.own_events import (
     ADDRESS_VERIFICATION_REQUESTED,
+    AGENT_MESSAGE,
     CONSENT_REQUESTED,
     CONTACT_REPORTED,
     CUSTOMER_ERASED,
     CUSTOMER_IDENTIFIED,
     PREFERENCE_CHANGED,
     SITUATION_CLOSED,
+    SITUATION_CORRECTED,
     SITUATION_OPENED,
 )
 
@@ -20,9 +22,11 @@ OWN_EVENT_ACTIONS: Final[Mapping[str, str]] = {
     CUSTOMER_ERASED: "customers:erase",
     SITUATION_OPENED: "situations:write",
     SITUATION_CLOSED: "situations:write",
+    SITUATION_CORRECTED: "situations:write",
     CONTACT_REPORTED: "contacts:write",
     CONSENT_REQUESTED: "preferences:write",
     ADDRESS_VERIFICATION_REQUESTED: "preferences:write",
+    AGENT_MESSAGE: "agent_messages:write",
 }
 """What a role must be allowed to do, beside `events:write`, to send an event of this type over HTTP: as much as it must
 for the same change by its own route. Who may write to the log is for the log's own access lists."""

@@ -37,8 +37,11 @@ CUSTOMER_IDENTIFIED: Final = "tactful.customer.identified"
 CUSTOMER_ERASED: Final = "tactful.customer.erased"
 SITUATION_OPENED: Final = "tactful.situation.opened"
 SITUATION_CLOSED: Final = "tactful.situation.closed"
+SITUATION_CORRECTED: Final = "tactful.situation.corrected"
 CONTACT_REPORTED: Final = "tactful.contact.reported"
 FEEDBACK_GIVEN: Final = "tactful.feedback.given"
+AGENT_MESSAGE: Final = "tactful.agent.message"
+"""Put into the log by the console: an agent has chosen one of the campaigns that are for them."""
 CONSENT_REQUESTED: Final = "tactful.consent.requested"
 """Put into the log by the preference service: a campaign of the company answers it with a message to confirm by."""
 ADDRESS_VERIFICATION_REQUESTED: Final = "tactful.address.verification_requested"
@@ -57,17 +60,21 @@ OWN_EVENT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     PREFERENCE_CHANGED: PREFERENCE_FIELDS,
     CUSTOMER_IDENTIFIED: IDENTITY_FIELDS,
     CUSTOMER_ERASED: (),
-    SITUATION_OPENED: ("kind", "ref"),
-    SITUATION_CLOSED: ("kind", "ref"),
+    SITUATION_OPENED: ("kind", "ref", "reason"),
+    SITUATION_CLOSED: ("kind", "ref", "reason"),
+    SITUATION_CORRECTED: ("kind", "ref", "withdrawn", "opened", "closed", "reason"),
     CONTACT_REPORTED: ("channel", "class", "intent", "topic", "campaign", "at"),
     FEEDBACK_GIVEN: ("score", "scale", "text", "about"),
     CONSENT_REQUESTED: ("request", "channel", "topic", "expires"),
     ADDRESS_VERIFICATION_REQUESTED: ("request", "address", "channel", "expires"),
+    AGENT_MESSAGE: ("campaign",),
 }
 """The types, each with the fields of its `data`."""
 MAX_COMPARED: Final = 200
 """How many unknown fields of an event are compared with the fields by letters. One with more may hide a refusal."""
 MAX_REQUEST_TEXT: Final = 100
+MAX_REASON: Final = 500
+"""Characters of why a situation was opened, closed or corrected."""
 MAX_TIME_AHEAD: Final = 30 * DAY
 """How long after the event a reported contact may lie."""
 
@@ -137,7 +144,7 @@ def may_be_refusal(event_type: str | None) -> bool:
         word = event_type.strip().lower()
         similar = difflib.get_close_matches(word, OWN_EVENT_TYPES, n=1, cutoff=0.6)
         return _TYPE_MAY_REFUSE.search(word) is not None or (bool(similar) and may_be_refusal(similar[0]))
-    return event_type in (PREFERENCE_CHANGED, CUSTOMER_ERASED, SITUATION_OPENED)
+    return event_type in (PREFERENCE_CHANGED, CUSTOMER_ERASED, SITUATION_OPENED, SITUATION_CORRECTED)
 
 
 def check_event(event: Event, situation_kinds: Collection[str] = ()) -> CheckedData:
@@ -347,7 +354,7 @@ def _check_identified(check: _Check, _: Collection[str]) -> None:
 def _check_situation(check: _Check, kinds: Collection[str]) -> None:
     check.drop_misspelled()
     kind = check.data.get("kind")
-    opened = check.event.type == SITUATION_OPENED
+    opened = check.event.type != SITUATION_CLOSED
     if not isinstance(kind, str) or not _SITUATION_KIND.fullmatch(kind):
         check.drop_all()
         check.drop("kind", "bad_kind", "must name a situation's kind, such as complaint")
@@ -357,6 +364,35 @@ def _check_situation(check: _Check, kinds: Collection[str]) -> None:
         check.drop_all()
         check.drop("kind", "unknown_kind", f"the active policy defines no situation of this kind{similar}")
         check.may_refuse |= opened and bool(similar)
+    reason = check.data.get("reason")
+    if reason is not None and not (isinstance(reason, str) and len(reason) <= MAX_REASON):
+        check.drop("reason", "bad_text", f"must be text of at most {MAX_REASON} characters")
+
+
+def _check_correction(check: _Check, kinds: Collection[str]) -> None:
+    """A correction with a wrong part does nothing: half of one would be another than was meant."""
+    _check_situation(check, kinds)
+    data = check.data
+    if data.get("withdrawn") not in (None, True, False):
+        check.drop("withdrawn", "wrong_type", "must be true or false")
+    for name in ("opened", "closed"):
+        if data.get(name) is None:
+            data.pop(name, None)
+        elif _find_past_instant(data[name], check.event.time) is None:
+            check.drop(name, "bad_time", "must be an RFC 3339 time with a zone, not after the event and since 2000")
+    if not check.problems and not (data.get("withdrawn") or "opened" in data or "closed" in data):
+        check.problems.append(("/data", "empty", "corrects nothing: send `withdrawn`, `opened` or `closed`"))
+    if check.problems:
+        check.may_refuse |= any(pointer != "/data" for pointer, _, _ in check.problems)
+        check.drop_all()
+
+
+def _find_past_instant(value: object, now: Instant) -> Instant | None:
+    try:
+        at = parse_instant(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return at if at is not None and EARLIEST_TIME <= at <= now else None
 
 
 def _check_reported(check: _Check, _: Collection[str]) -> None:
@@ -416,6 +452,14 @@ def _check_requested(check: _Check, _: Collection[str]) -> None:
             check.drop(name, "bad_text", f"must be text of at most {MAX_REQUEST_TEXT} characters")
 
 
+def _check_agent_message(check: _Check, _: Collection[str]) -> None:
+    check.drop_misspelled()
+    campaign = check.data.get("campaign")
+    if not (isinstance(campaign, str) and 0 < len(campaign) <= MAX_REQUEST_TEXT):
+        check.drop_all()
+        check.drop("campaign", "bad_text", f"must be text of at most {MAX_REQUEST_TEXT} characters")
+
+
 def _check_erased(check: _Check, _: Collection[str]) -> None:
     """Nothing in it can be wrong: what cannot be kept has been dropped, and is not worth a word."""
     check.problems.clear()
@@ -427,10 +471,12 @@ _CHECKERS: Final[Mapping[str, Callable[[_Check, Collection[str]], None]]] = {
     CUSTOMER_ERASED: _check_erased,
     SITUATION_OPENED: _check_situation,
     SITUATION_CLOSED: _check_situation,
+    SITUATION_CORRECTED: _check_correction,
     CONTACT_REPORTED: _check_reported,
     FEEDBACK_GIVEN: _check_feedback,
     CONSENT_REQUESTED: _check_requested,
     ADDRESS_VERIFICATION_REQUESTED: _check_requested,
+    AGENT_MESSAGE: _check_agent_message,
 }
 
 

@@ -24,8 +24,10 @@ class Role(StrEnum):
 
 _READ_ACTIONS = frozenset(
     {"campaigns:read", "policy:read", "decisions:read", "messages:read", "holds:read", "why:read", "events:read"}
-    | {"simulations:read", "adapters:read"}
+    | {"simulations:read", "adapters:read", "customers:list"}
 )
+_ONE_CUSTOMER = frozenset({"simulations:read", "customers:list"})
+"""What agents may not do: they see the customers whom they look up, one by one."""
 _CUSTOMER_ACTIONS = frozenset(
     {"customers:read", "preferences:read", "suppressions:read", "contacts:read", "situations:read", "sandbox:read"}
 )
@@ -43,9 +45,10 @@ ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     Role.APPROVER: _READ_ACTIONS
     | {"campaigns:approve", "campaigns:activate", "campaigns:pause", "policy:approve", "policy:activate"}
     | {"campaigns:shadow", "policy:shadow"},
-    Role.AGENT: _READ_ACTIONS
+    Role.AGENT: (_READ_ACTIONS - _ONE_CUSTOMER)
     | _CUSTOMER_ACTIONS
-    | {"events:write", "preferences:write", "situations:write", "contacts:write", "replies:read", "replies:decide"},
+    | {"events:write", "preferences:write", "situations:write", "contacts:write", "replies:read", "replies:decide"}
+    | {"customers:serve"},
     Role.OPERATOR: _READ_ACTIONS
     | {"holds:write", "campaigns:pause", "campaigns:stop", "dead_letters:read", "dead_letters:write"}
     | {"suppressions:read", "violations:read", "events:write", "adapters:test", "replies:read"}

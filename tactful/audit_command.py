@@ -9,13 +9,24 @@ import msgspec
 import typer
 
 from schemas.audit_log import AuditHead, AuditRecord, BrokenPlace, ChainCheck, read_head_line, read_line, write_lines
+from schemas.times import format_instant
 from services.kit.audit_signature import is_signed
 from tactful.command_errors import CommandError
 from tactful.connection import ApiClient, connect
-from tactful.output import print_message
+from tactful.output import Columns, OutputFormat, OutputOption, print_data, print_message
 
 app = typer.Typer(no_args_is_help=True, help="Export the audit log, and find where it was changed.")
 PATH = "/v1/audit-log"
+_COLUMNS: Columns = {
+    "at": "at",
+    "name": "name",
+    "event": "event",
+    "method": "method",
+    "route": "route",
+    "status": "status",
+    "reason": "reason",
+    "about": "about",
+}
 HEAD_LOG_MARK = '"audit_head"'
 Parsed = TypeVar("Parsed")
 
@@ -42,6 +53,26 @@ def export() -> None:
     with connect() as api:
         for line in write_lines(_read_from(api)):
             typer.echo(line)
+
+
+@app.command("list")
+def list_entries(
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="What this person or program asked for.")
+    ] = None,
+    customer: Annotated[
+        str | None, typer.Option("--customer", metavar="ID", help="What is about this customer, who looked them up.")
+    ] = None,
+    output: OutputOption = OutputFormat.TABLE,
+) -> None:
+    """List who asked for what, when and why: of one person, about one customer, or both."""
+    if by is None and customer is None:
+        raise CommandError("say whose entries to list: --by NAME, --customer ID, or both; `export` has the whole log")
+    wanted = {name: value for name, value in (("by", by), ("customer", customer)) if value is not None}
+    with connect() as api:
+        found = [msgspec.json.decode(item["body"], type=dict) for item in api.list_all(PATH, **wanted)]
+    rows = [{**each, "at": format_instant(each["at"]), "about": ", ".join(each.get("about", ()))} for each in found]
+    print_data(rows, output, _COLUMNS, empty="no entry is of this person or about this customer")
 
 
 @app.command()

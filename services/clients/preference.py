@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from schemas.erasures import ErasureProgress
+from schemas.agent_api import CHANGE_PREFERENCES_PATH, ChangeAnswer, ChangePreferencesRequest
 from schemas.facts import Preference
 from schemas.recorded import PreferenceSnapshot
 from schemas.service_api import (
@@ -37,6 +38,8 @@ from services.kit.errors import Permanent, TooLarge
 from services.kit.http import internal_api
 
 NO_PREFERENCES: Mapping[str, Preference] = MappingProxyType({})
+CHANGE_TIMEOUT = 15.0
+"""Seconds for a change, whose answer waits until what it forbids is not being sent any more."""
 HISTORY_TIMEOUT = 30.0
 """Seconds for histories of many customers, which audits and simulations ask for in the background."""
 
@@ -127,6 +130,12 @@ class PreferenceClient:
             timeout=HISTORY_TIMEOUT,
         )
         return dict(zip(customers, histories, strict=True))
+
+    async def change_preferences(self, request: ChangePreferencesRequest) -> ChangeAnswer:
+        """Change what a customer has chosen, by the hand of a person."""
+        return await internal_api.call(
+            self._http, CHANGE_PREFERENCES_PATH, request, ChangeAnswer, key=self._service_key, timeout=CHANGE_TIMEOUT
+        )
 
     async def find_customers(self, text: str, limit: int = 20) -> FoundCustomers:
         """Customers with a name that begins so, or with this address."""

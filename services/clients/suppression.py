@@ -9,6 +9,14 @@ import msgspec
 
 from schemas.addresses import address_key_fingerprint
 from schemas.erasures import ErasureProgress
+from schemas.agent_api import (
+    CHANGE_SITUATION_PATH,
+    READ_SITUATIONS_PATH,
+    ChangeAnswer,
+    ChangeSituationRequest,
+    ListedSituations,
+    SituationsQuestion,
+)
 from schemas.facts import HoldFact, Suppressions
 from schemas.service_api import (
     ADD_ENTRIES_PATH,
@@ -71,6 +79,8 @@ from services.kit.db.recent_changes import ChangePosition
 from services.kit.http import internal_api
 
 NO_SUPPRESSIONS: Mapping[str, Suppressions] = MappingProxyType({})
+CHANGE_TIMEOUT = 15.0
+"""Seconds for a change of a situation: its answer waits until it is applied."""
 HISTORY_TIMEOUT = 30.0
 """Seconds for histories of many customers, which audits and simulations ask for in the background."""
 
@@ -223,6 +233,19 @@ class SuppressionClient:
     async def decide_removal(self, request: DecideRemovalRequest) -> RemovalAnswer:
         """Approve or decline a removal request."""
         return await internal_api.call(self._http, DECIDE_REMOVAL_PATH, request, RemovalAnswer, key=self._service_key)
+
+    async def read_situations(self, customer: str) -> ListedSituations:
+        """The situations of a customer, with their history."""
+        question = SituationsQuestion(customer)
+        return await internal_api.call(
+            self._http, READ_SITUATIONS_PATH, question, ListedSituations, key=self._service_key
+        )
+
+    async def change_situation(self, request: ChangeSituationRequest) -> ChangeAnswer:
+        """Open, close or correct a situation, by the hand of a person."""
+        return await internal_api.call(
+            self._http, CHANGE_SITUATION_PATH, request, ChangeAnswer, key=self._service_key, timeout=CHANGE_TIMEOUT
+        )
 
     async def set_situations(self, policy_version: int, situations: Sequence[dict[str, Any]]) -> None:
         """Put the situations of a policy in force, before that policy becomes active."""

@@ -104,7 +104,7 @@ def orchestrator_routes(
         shadow_api.shadow_routes(database),
         simulations_api.simulation_routes(database, clock, check_content),
         audit_api.violation_routes(database),
-        *_access_routes(database, clock),
+        *_access_routes(database, clock, erased),
         events_api.event_routes(event_log, clock),
         decisions_api.decision_routes(database, explained_document, Replayer(database, facts_reader).replay_document),
         delivery_api.message_routes(database, adapters),
@@ -128,8 +128,11 @@ def orchestrator_routes(
     ]
 
 
-def _access_routes(database: Database, clock: Clock) -> list[APIRouter]:
-    return [access_api.key_routes(database, clock), audit_log_api.audit_log_routes(database)]
+def _access_routes(database: Database, clock: Clock, erased: ErasedCustomers) -> list[APIRouter]:
+    return [
+        access_api.key_routes(database, clock),
+        audit_log_api.audit_log_routes(database, erased.pseudonyms.of_customer),
+    ]
 
 
 def _hold_routes(

@@ -12,9 +12,11 @@ from services.kit.http.rate_limits import LimitedKeyRing
 from services.kit.http.sessions import SessionStore
 from services.kit.observability.health import Health
 from services.orchestrator.access.api_keys import DatabaseKeyRing
+from services.orchestrator.agent_messages.agent_messages import AgentMessages
 from services.orchestrator.api_routes import orchestrator_routes
 from services.orchestrator.components import Components
 from services.orchestrator.console import page_routes as console
+from services.orchestrator.decisions.event_intake import EventLog
 from services.orchestrator.delivery.adapters.registry import keep_all_messages
 from services.orchestrator.delivery.channels.costs import CostEstimator
 from services.orchestrator.delivery.rendering import explanation_renderer
@@ -59,6 +61,17 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
             {"preference": components.preference, "suppression": components.suppression},
         ),
         sandbox=keep_all_messages(components.settings),
+        agent_messages=AgentMessages(_build_event_log(components, bus), clock, settings.agents.messages_per_day),
+    )
+
+
+def _build_event_log(components: Components, bus: Bus) -> EventLog:
+    """Where the console publishes the events of agents."""
+    settings = components.settings
+    return EventLog(
+        *(bus, settings.kafka.events_topic, components.database, components.decided_signal, components.snapshot),
+        *(components.erased, SenderSignature(settings.require("service_key")), settings.region),
+        components.ingest_metrics,
     )
 
 

@@ -94,6 +94,12 @@ class AuditSettings(Section):
     heads_file: Path | None = None
 
 
+class AgentSettings(Section):
+    """What agents may do. `messages_per_day`: so many messages of campaigns for agents may each of them send a day."""
+
+    messages_per_day: int = Field(default=20, ge=0, le=10_000)
+
+
 @cache
 def section_of(extension: AdapterDeclaration | ChannelDeclaration) -> type[BaseModel]:
     """The section of an extension: what it declares and, of an adapter that reaches people, its trial mode."""
@@ -121,6 +127,7 @@ def _with_extension_sections(base: type[ConnectedServiceSettings]) -> type[Conne
             "dispatch",
             "adapters",
             "retention",
+            "agents",
             "audit",
             "mail",
             "bounces",
@@ -147,6 +154,7 @@ class OrchestratorSettings(ExtensionSections):
     """
 
     dispatch: DispatchSettings = DispatchSettings()
+    agents: AgentSettings = AgentSettings()
     audit: AuditSettings = AuditSettings()
     mail: MailSettings = MailSettings()
     bounces: BounceSettings = BounceSettings()

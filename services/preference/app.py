@@ -44,6 +44,7 @@ from services.preference.addresses.api import address_routes
 from services.preference.addresses.hygiene_job import CHECK_SECONDS, AddressHygiene, HygieneMetrics
 from services.preference.addresses.report_api import report_routes
 from services.preference.addresses.verifications import AddressVerifications
+from services.preference.agent_changes import agent_change_routes
 from services.preference.api import internal_routes, preference_routes
 from services.preference.centre.address_forms import AddressForms
 from services.preference.centre.brand import load_brand
@@ -119,6 +120,7 @@ def build(
         routers=[
             preference_routes(database, editor, region),
             internal_routes(database, facts, wake_signal, region),
+            agent_change_routes(database, editor, region),
             dead_letter_routes("preference", letters),
             *_page_routes(settings, database, editor, requests, clock, orchestrator, addresses),
             *_consent_routers(settings, database, requests, clock),

@@ -44,6 +44,8 @@ from services.suppression.api import (
     internal_api,
     list_internal_api,
     removal_routes,
+    situation_changes,
+    situation_internal_api,
     situation_routes,
 )
 from services.suppression.api.scope_notes import NamesApi
@@ -283,7 +285,7 @@ def _build_routers(
 ) -> list[APIRouter]:
     database, clock, suppression_list = components.database, components.clock, components.suppression_list
     removals = RemovalRequests(database, suppression_list, orchestrator, clock)
-    situation_service = situation_routes.SituationService(
+    situation_service = situation_changes.SituationService(
         *(database, components.bus, components.topic, components.kinds_cache, clock, components.wake_signal),
         *(components.erased, components.signature),
     )
@@ -299,6 +301,7 @@ def _build_routers(
         hold_routes.hold_routes(database, enforcer, orchestrator, clock),
         hold_routes.hold_plan_routes(database, orchestrator, clock),
         situation_routes.situation_routes(situation_service),
+        situation_internal_api.internal_situation_routes(situation_service),
         internal_api.internal_routes(components.facts, database, clock, compile_event_condition),
         dead_letter_routes("suppression", components.letters),
     ]

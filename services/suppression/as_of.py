@@ -4,7 +4,7 @@ The facts as of an instant are the fold of all changes recorded by then. Changes
 entries, situations in order of arrival, quarantine, holds.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
@@ -15,7 +15,7 @@ from schemas.quarantine import begin_quarantine, end_quarantine, position_of
 from schemas.recorded import SuppressionsAsOf, SuppressionsSnapshot
 from schemas.times import Instant
 
-ChangeAction = Literal["add", "remove", "open", "close", "quarantine", "release", "place", "end"]
+ChangeAction = Literal["add", "remove", "open", "close", "correct", "withdraw", "quarantine", "release", "place", "end"]
 
 
 class SuppressionChange(NamedTuple):
@@ -74,7 +74,11 @@ class _FactsBuilder:
             case "open", Situation() as situation:
                 self._situations.append(situation)
             case "close", Situation() as closed:
-                self._close_situation(closed)
+                self._replace_situation(closed, lambda known: (msgspec.structs.replace(known, closed=closed.closed),))
+            case "correct", Situation() as corrected:
+                self._replace_situation(corrected, lambda _: (corrected,))
+            case "withdraw", Situation() as withdrawn:
+                self._replace_situation(withdrawn, lambda _: ())
             case "quarantine", Quarantine() as begun:
                 self._quarantines = begin_quarantine(self._quarantines, position_of(begun), begun.start)
             case "release", _:
@@ -85,12 +89,12 @@ class _FactsBuilder:
             case "end", _:
                 self._holds.pop(change.id, None)
 
-    def _close_situation(self, closed: Situation) -> None:
-        """Close the last interval of that kind and ref: no earlier one can be open."""
+    def _replace_situation(self, changed: Situation, replacement: Callable[[Situation], tuple[Situation, ...]]) -> None:
+        """Replace the last interval of that kind and ref: no earlier one can be open, or is ever corrected."""
         for index in range(len(self._situations) - 1, -1, -1):
             interval = self._situations[index]
-            if (interval.kind, interval.ref) == (closed.kind, closed.ref):
-                self._situations[index] = msgspec.structs.replace(interval, closed=closed.closed)
+            if (interval.kind, interval.ref) == (changed.kind, changed.ref):
+                self._situations[index : index + 1] = replacement(interval)
                 return
 
     def as_of(self, at: Instant) -> SuppressionsAsOf:

@@ -17,6 +17,7 @@ from schemas.own_events import (
     CUSTOMER_ERASED,
     check_event,
     customers_to_quarantine,
+    is_own,
     is_unknown_own,
     may_be_refusal,
 )
@@ -65,6 +66,8 @@ class SuppressionEvent:
 
     event: Event
     transitions: SituationTransitions
+    reason: str | None = None
+    """Why, in the words of the person who did it by hand."""
 
     @property
     def key(self) -> EventKey:
@@ -135,7 +138,8 @@ class SuppressionEventHandler:
                 batch.reject(record, RejectedRecord(problems=[RecordProblem(*each) for each in checked.problems]))
             transitions = kinds.read_transitions(event, checked) if kinds.handles(event.type) else NO_TRANSITIONS
             if not checked.problems or transitions != NO_TRANSITIONS:
-                prepared.events.append(SuppressionEvent(event, transitions))
+                reason = checked.data.get("reason") if is_own(event.type) else None
+                prepared.events.append(SuppressionEvent(event, transitions, reason))
         return prepared
 
     async def apply(self, tx: Tx, prepared: SuppressionBatch) -> None:
@@ -235,9 +239,8 @@ def _apply_event(
     event = item.event
     update = apply_transitions(state.situations, item.transitions, event.time, prepared.kinds)
     for change in update.changes:
-        steps.append(SituationHistoryRow(event.subject, change, event.time, event.source, event.id))
-        action = "opened" if change.opened else "closed"
-        prepared.transition_counts[action] = prepared.transition_counts.get(action, 0) + 1
+        steps.append(SituationHistoryRow(event.subject, change, event.time, event.source, event.id, item.reason))
+        prepared.transition_counts[change.action] = prepared.transition_counts.get(change.action, 0) + 1
     prepared.transition_counts["ignored"] = prepared.transition_counts.get("ignored", 0) + update.ignored
     return states.with_situations(state, update.intervals)
 

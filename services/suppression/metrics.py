@@ -48,8 +48,8 @@ class SuppressionMetrics:
         self.situations = counter(
             registry,
             "situations_total",
-            "Situations opened and closed, and closings without an open situation",
-            {"action": ("opened", "closed", "ignored")},
+            "Situations opened, closed and corrected by hand, and closings and corrections that found none",
+            {"action": ("opened", "closed", "withdrawn", "corrected", "ignored")},
         )
         self.alerts = counter(
             registry, "alerts_total", "Alerts received from Alertmanager, by result", {"result": ALERTS}

@@ -9,7 +9,8 @@ from services.retention.kept_kinds import AgedRows, KeptKind, aged_kind
 INBOX_KEYS: Final = "inbox_keys"
 _OVER: Final = (
     "EXISTS (SELECT 1 FROM situation_event ended WHERE ended.customer = situation_event.customer "
-    "AND ended.kind = situation_event.kind AND ended.ref = situation_event.ref AND ended.action = 'closed' "
+    "AND ended.kind = situation_event.kind AND ended.ref = situation_event.ref "
+    "AND (ended.action IN ('closed', 'withdrawn') OR (ended.action = 'corrected' AND ended.closed IS NOT NULL)) "
     "AND ended.seq >= situation_event.seq AND ended.recorded < :before)"
 )
 """The situation was closed before the retention began."""

@@ -7,13 +7,13 @@ its lapse counts as closed.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from schemas.event import Event
 from schemas.facts import Situation
-from schemas.own_events import SITUATION_CLOSED, SITUATION_OPENED, CheckedData, is_own
+from schemas.own_events import SITUATION_CLOSED, SITUATION_CORRECTED, SITUATION_OPENED, CheckedData, is_own
 from schemas.policy import SituationKind
-from schemas.times import Instant
+from schemas.times import Instant, parse_instant
 from services.condition import ConditionError
 
 CONDITION_VARIABLES = frozenset({"event.type", "event.time", "event.data"})
@@ -35,25 +35,43 @@ class SituationRef(NamedTuple):
     ref: str
 
 
+class SituationCorrection(NamedTuple):
+    """What a person says the newest situation of this identity was. `withdrawn`: there never was one.
+
+    `opened`, `closed`: when it began and ended; None for what stays as it is.
+    """
+
+    situation: SituationRef
+    withdrawn: bool
+    opened: Instant | None
+    closed: Instant | None
+
+
 class SituationTransitions(NamedTuple):
-    """The situations that an event closes and, after that, opens."""
+    """The situations that an event closes and, after that, opens; or the one that it corrects."""
 
     closes: tuple[SituationRef, ...]
     opens: tuple[SituationRef, ...]
+    corrects: SituationCorrection | None = None
 
 
 NO_TRANSITIONS = SituationTransitions((), ())
 
 
+SituationAction: TypeAlias = Literal["opened", "closed", "withdrawn", "corrected"]
+
+
 class SituationChange(NamedTuple):
-    """One change in a customer's history. `opened` False: it was closed."""
+    """One change in a customer's history. `opened`, `closed`: of a corrected situation, as they are now."""
 
     situation: SituationRef
-    opened: bool
+    action: SituationAction
+    opened: Instant | None = None
+    closed: Instant | None = None
 
 
 class IntervalUpdate(NamedTuple):
-    """The intervals after an event, its changes, and how many of its closings found nothing open (`ignored`)."""
+    """The intervals after an event, its changes, and how many of its closings and corrections found none: `ignored`."""
 
     intervals: Intervals
     changes: tuple[SituationChange, ...]
@@ -76,7 +94,7 @@ class SituationKinds:
 
     def handles(self, event_type: str) -> bool:
         """Whether events of this type can open or close anything."""
-        return event_type in self._triggers or event_type in (SITUATION_OPENED, SITUATION_CLOSED)
+        return event_type in self._triggers or event_type in (SITUATION_OPENED, SITUATION_CLOSED, SITUATION_CORRECTED)
 
     def opens(self, event_type: str) -> bool:
         """Whether events of this type can open anything."""
@@ -93,6 +111,8 @@ class SituationKinds:
         data = checked.data
         closes: list[SituationRef] = []
         opens: list[SituationRef] = []
+        if event.type == SITUATION_CORRECTED:
+            return SituationTransitions((), (), _read_correction(data)) if "kind" in data else NO_TRANSITIONS
         if event.type in (SITUATION_OPENED, SITUATION_CLOSED) and "kind" in data:
             named = SituationRef(data["kind"], canonical_ref(data.get("ref")))
             (opens if event.type == SITUATION_OPENED else closes).append(named)
@@ -136,6 +156,8 @@ def apply_transitions(
     intervals: Intervals, transitions: SituationTransitions, at: Instant, kinds: SituationKinds
 ) -> IntervalUpdate:
     """Apply first the closings, then the openings, of one event of time `at`."""
+    if transitions.corrects is not None:
+        return _apply_correction(intervals, transitions.corrects, kinds)
     result = list(intervals)
     changes: list[SituationChange] = []
     ignored = 0
@@ -146,14 +168,33 @@ def apply_transitions(
         else:
             interval = result[index]
             result[index] = Situation(interval.kind, interval.ref, interval.opened, at)
-            changes.append(SituationChange(situation, False))
+            changes.append(SituationChange(situation, "closed"))
     for situation in transitions.opens:
         if _open_index(result, situation, at, kinds) is None:
             result.append(Situation(situation.kind, situation.ref, at))
-            changes.append(SituationChange(situation, True))
+            changes.append(SituationChange(situation, "opened"))
     if not changes:
         return IntervalUpdate(intervals, (), ignored)
     return IntervalUpdate(_compact(result, kinds), tuple(changes), ignored)
+
+
+def _apply_correction(intervals: Intervals, correction: SituationCorrection, kinds: SituationKinds) -> IntervalUpdate:
+    """Correct the newest interval of the identity, open or not. One that would end before it began stays as it is."""
+    index = _newest_index(intervals, correction.situation)
+    if index is None:
+        return IntervalUpdate(intervals, (), 1)
+    known = intervals[index]
+    if correction.withdrawn:
+        rest = (*intervals[:index], *intervals[index + 1 :])
+        return IntervalUpdate(rest, (SituationChange(correction.situation, "withdrawn"),), 0)
+    opened = known.opened if correction.opened is None else correction.opened
+    closed = known.closed if correction.closed is None else correction.closed
+    if (opened, closed) == (known.opened, known.closed) or (closed is not None and closed < opened):
+        return IntervalUpdate(intervals, (), 1)
+    changed = [*intervals[:index], Situation(known.kind, known.ref, opened, closed), *intervals[index + 1 :]]
+    return IntervalUpdate(
+        _compact(changed, kinds), (SituationChange(correction.situation, "corrected", opened, closed),), 0
+    )
 
 
 def canonical_ref(value: Any) -> str:
@@ -195,10 +236,25 @@ def _read_ref(data: Mapping[str, Any], path: Iterable[str]) -> str:
 def _open_index(
     intervals: Sequence[Situation], situation: SituationRef, at: Instant, kinds: SituationKinds
 ) -> int | None:
+    index = _newest_index(intervals, situation)
+    return index if index is not None and kinds.is_open(intervals[index], at) else None
+
+
+def _newest_index(intervals: Sequence[Situation], situation: SituationRef) -> int | None:
     for index in range(len(intervals) - 1, -1, -1):
         if intervals[index].kind == situation.kind and intervals[index].ref == situation.ref:
-            return index if kinds.is_open(intervals[index], at) else None
+            return index
     return None
+
+
+def _read_correction(data: Mapping[str, Any]) -> SituationCorrection:
+    """The correction in data that was checked."""
+    return SituationCorrection(
+        SituationRef(data["kind"], canonical_ref(data.get("ref"))),
+        bool(data.get("withdrawn")),
+        parse_instant(data["opened"]) if data.get("opened") else None,
+        parse_instant(data["closed"]) if data.get("closed") else None,
+    )
 
 
 def _compact(intervals: list[Situation], kinds: SituationKinds) -> Intervals:

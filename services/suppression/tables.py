@@ -81,6 +81,16 @@ def _situation_event_columns() -> list[Column[Any]]:
         _text_column("source"),
         _text_column("event_id"),
         _instant_column("recorded"),
+        *situation_reason_columns(),
+    ]
+
+
+def situation_reason_columns() -> list[Column[Any]]:
+    """Why a person changed a situation, and what a correction made of it."""
+    return [
+        _text_column("reason", null=True),
+        _instant_column("opened", null=True),
+        _instant_column("closed", null=True),
     ]
 
 

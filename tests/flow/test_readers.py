@@ -36,6 +36,7 @@ QUERIES = {
     "/v1/dev/clock": (),
     "/readyz": ("", "verbose=1"),
     "/console/why": ("customer=c-1&campaign=vip", "customer=c-2&campaign=offer"),
+    "/console/agent/customer": ("customer=c-1", "customer=c-2"),
     "/console/customer": ("id=c-1",),
     "/console/decisions": ("span=90d", "span=90d&outcome=suppress"),
     "/console/inbox": ("", "message={message}"),
@@ -227,7 +228,7 @@ def test_nothing_that_is_planted_reaches_a_role_that_may_not_see_it(asked: Asked
 def test_the_stream_of_decisions_has_told_every_role_that_may_read_it(asked: Asked) -> None:
     told = {answer.role: answer for answer in asked.answers if answer.template.endswith("/stream")}
     assert {role for role, answer in told.items() if "data:" in answer.text} == {
-        role for role in Role if is_allowed(role, "decisions:read")
+        role for role in Role if is_allowed(role, "decisions:read") and is_allowed(role, "customers:list")
     }
 
 

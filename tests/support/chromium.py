@@ -47,7 +47,7 @@ def sign_in(page: Page, url: str, key: str) -> None:
     page.goto(f"{url}/console/sign-in")
     page.fill("#key", key)
     page.click("button[type=submit]")
-    page.wait_for_url(f"{url}/console/")
+    page.wait_for_url(lambda address: not address.endswith("/sign-in"))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 from schemas.addresses import hash_address
 from schemas.facts import HoldFact, Suppressions
 from schemas.service_api import CustomerAddressHashes
-from schemas.times import DAY, HOUR, SECOND
+from schemas.times import DAY, HOUR, SECOND, format_instant
 from services.kit.bus.protocol import Outgoing
 from tests.support.suppression_service import ADDRESS_KEY, COMPLAINT, LOW_SCORE, TOPIC, Running, event
 
@@ -30,11 +30,11 @@ def live(holds: tuple[HoldFact, ...], at: int) -> list[HoldFact]:
 
 async def something(service: Running, chance: random.Random, number: int, state: dict[str, list[str]]) -> None:
     """One change of what is known, of any kind."""
-    match chance.randrange(7):
+    match chance.randrange(8):
         case 0 | 1:
             kind = chance.choice(("shop.complaint.filed", "shop.complaint.resolved", "tactful.feedback.given"))
-            data = {"case": chance.randrange(2), "score": chance.choice((3, 10))}
-            await service.events(event(kind, data, id=f"e-{number}", time=service.clock.now() - HOUR))
+            said: dict[str, Any] = {"case": chance.randrange(2), "score": chance.choice((3, 10))}
+            await service.events(event(kind, said, id=f"e-{number}", time=service.clock.now() - HOUR))
         case 2:
             expires: dict[str, Any] = {} if chance.random() < 0.5 else {"expires": "2026-04-01T00:00:00Z"}
             row = {"customer": "c-1", "reason": "manual", "scope": {"topic": f"t-{number}"}, **expires}
@@ -55,6 +55,12 @@ async def something(service: Running, chance: random.Random, number: int, state:
             }
             assert (await service.http.post("/v1/holds", json=hold)).status_code < 300
             state["holds"].append(str(hold["key"]))
+        case 7:
+            began = chance.choice((None, service.clock.now() - chance.randrange(1, 30) * HOUR))
+            data: dict[str, Any] = {"kind": "complaint", "ref": chance.randrange(2)}
+            data |= {"withdrawn": True} if began is None else {"opened": format_instant(began)}
+            corrected = event("tactful.situation.corrected", data, id=f"e-{number}", time=service.clock.now())
+            await service.events(corrected)
         case 6 if state["holds"]:
             await service.http.post(f"/v1/holds/{state['holds'].pop()}/lift", json={"reason": "over"})
         case _:

@@ -80,3 +80,14 @@ def test_what_is_no_export_is_refused_with_its_line(lines: list[str], tmp_path: 
     assert done.code == 1
     assert "line 2" in done.err
     assert run("audit", "verify", tmp_path / "nowhere").code == 1
+
+
+def test_what_is_about_a_customer_is_listed(tactful: RunningProduct, lines: list[str]) -> None:
+    done = tactful.run("audit", "list", "--customer", "audited-1", "-o", "json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    asked = [each for each in found if each["event"] == "asked"]
+    assert asked[0]["route"] == "/v1/contacts/{customer}"
+    assert all(each["route"] == "/v1/audit-log" for each in asked[1:]), "whoever lists it is in it too"
+    assert tactful.run("audit", "list", "--customer", "audited-1", "--by", "nobody").out == ""
+    assert "say whose entries to list" in tactful.run("audit", "list").err

@@ -51,6 +51,8 @@ class PendingAudit:
         self._number = number
         self.found: list[str] = []
         """Customers whom the request turned out to be about."""
+        self.reason = ""
+        """Why it was made, as who made it says."""
 
     def note_customer(self, customer: str) -> None:
         """Adds a customer whom the path does not name."""
@@ -65,6 +67,7 @@ class PendingAudit:
             about=tuple(self.found),
             request=self._number,
             status=status,
+            reason=self.reason,
         )
         try:
             await self._audit.trail.append(entry)
@@ -150,6 +153,13 @@ def note_customer(customer: str) -> None:
     pending = _pending.get()
     if pending is not None:
         pending.note_customer(customer)
+
+
+def note_reason(reason: str) -> None:
+    """In a route: says why the request was made, in the words of who made it."""
+    pending = _pending.get()
+    if pending is not None:
+        pending.reason = reason
 
 
 async def finish_audit(scope: Scope, status: int) -> None:

@@ -26,6 +26,8 @@ from services.kit.http.sessions import SessionStore
 __all__ = ["Principal", "authenticate", "public", "requires", "service_only"]
 
 KEY_PREFIX = "tk_"
+LIST_CUSTOMERS = "customers:list"
+"""The action that lets a role see lists that name customers."""
 ADMIN_NAME = "admin"
 """The name of whoever uses the initial admin key."""
 
@@ -181,7 +183,8 @@ class RouteAccess:
     Kinds: "role" (a key whose role allows `action`), "service" (the service key), "public" (anybody).
     `store_response`: whether an answer may be kept for an Idempotency-Key. `shows_more`: an action that the route asks
     about by itself; it shows more to a role that may do it. `asks_also`: actions that the route asks for by itself,
-    depending on what the request holds.
+    depending on what the request holds. `list_unless`: the answer is about many customers, unless this query parameter
+    names one; without a name it always is. Lists ask for `LIST_CUSTOMERS` besides.
     """
 
     kind: Literal["role", "service", "public"]
@@ -189,6 +192,7 @@ class RouteAccess:
     store_response: bool = True
     shows_more: str = ""
     asks_also: frozenset[str] = frozenset()
+    list_unless: str | None = None
 
     async def __call__(self, request: Request) -> Principal | None:
         """Let the request pass or raise Unauthorised, Forbidden; then see that it is well formed."""
@@ -222,26 +226,48 @@ class RouteAccess:
         if guards.rate is not None:
             guards.rate.admit(principal.key_id)
         if not is_allowed(principal.role, self.action):
-            if guards.audit is not None:
-                await guards.audit.refuse(request, principal, self.action)
-            allowed_roles = ", ".join(role for role in ALLOWED_ACTIONS if is_allowed(role, self.action))
-            raise Forbidden(
-                f"`{self.action}` needs one of the roles {allowed_roles}; this key has the role {principal.role}"
-            )
+            raise await _refuse(guards, request, principal, self.action)
+        is_list = self.list_unless is not None and not request.query_params.get(self.list_unless)
+        if is_list and not is_allowed(principal.role, LIST_CUSTOMERS):
+            raise await _refuse(guards, request, principal, LIST_CUSTOMERS, self.list_unless or "")
         if guards.audit is not None:
             shows_customers = bool(self.shows_more) and is_allowed(principal.role, self.shows_more)
             await guards.audit.begin(request, principal, self.action, shows_customers=shows_customers)
         return principal
 
 
-def requires(action: str, *, store_response: bool = True, shows_more: str = "", asks_also: Collection[str] = ()) -> Any:
+async def _refuse(
+    guards: GuardContext, request: Request, principal: Principal, action: str, parameter: str = ""
+) -> Forbidden:
+    """Record that the role forbids a request; the error that says so. `parameter`: what would narrow it to one
+    customer.
+    """
+    if guards.audit is not None:
+        await guards.audit.refuse(request, principal, action)
+    allowed_roles = ", ".join(role for role in ALLOWED_ACTIONS if is_allowed(role, action))
+    advice = f"; name one customer by `{parameter}`" if parameter else ""
+    return Forbidden(
+        f"`{action}` needs one of the roles {allowed_roles}; this key has the role {principal.role}{advice}"
+    )
+
+
+def requires(
+    action: str,
+    *,
+    store_response: bool = True,
+    shows_more: str = "",
+    asks_also: Collection[str] = (),
+    list_unless: str | None = None,
+) -> Any:
     """`principal: Principal = requires("campaigns:write")`: a key whose role allows the action.
 
     `store_response=False` where the answer holds a secret: such a route refuses Idempotency-Key. `shows_more`: the
     action that lets a role see more on this route, `asks_also`: what some requests need besides; both are declared for
-    the reference, and asked about by the route.
+    the reference, and asked about by the route. `list_unless`: the query parameter without which the answer is about
+    many customers, or the empty text; the guard asks for `LIST_CUSTOMERS` then.
     """
-    return Depends(RouteAccess("role", action, store_response, shows_more, frozenset(asks_also)))
+    also = frozenset(asks_also) | (frozenset() if list_unless is None else {LIST_CUSTOMERS})
+    return Depends(RouteAccess("role", action, store_response, shows_more, also, list_unless))
 
 
 def public() -> Any:

@@ -1,11 +1,15 @@
 """SQL of the audit log."""
 
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from schemas.audit_log import AuditEntry, AuditHead, AuditRecord, make_record
 from schemas.times import Instant
 from services.kit.db.database import Tx
 
+SCANNED_AT_ONCE: Final = 20_000
+"""Entries that one request for those of somebody looks at."""
 _HEAD_COLUMNS = "seq, digest, at, public_key, signature"
 
 
@@ -32,6 +36,38 @@ async def list_records_after(tx: Tx, seq: int, limit: int) -> list[AuditRecord]:
         "SELECT seq, body, digest FROM audit_entry WHERE seq > :seq ORDER BY seq LIMIT :limit", seq=seq, limit=limit
     )
     return [AuditRecord(row.seq, row.body, row.digest) for row in rows]
+
+
+async def list_matching_records(
+    tx: Tx, seq: int, limit: int, *, name: str | None, pseudonym: str | None
+) -> tuple[list[AuditRecord], int | None]:
+    """Returns the entries after `seq` that somebody has caused, or that are about a customer, in order, and after which
+    entry to go on; None at the end. At most `SCANNED_AT_ONCE` entries are looked at.
+    """
+    last = await get_last_record(tx)
+    until = min(seq + SCANNED_AT_ONCE, 0 if last is None else last.seq)
+    rows = await tx.rows(
+        "SELECT seq, body, digest FROM audit_entry WHERE seq > :seq AND seq <= :until AND body LIKE :part ESCAPE '!'"
+        " ORDER BY seq LIMIT :limit",
+        seq=seq,
+        until=until,
+        limit=limit,
+        part=f"%{_escape_like(msgspec.json.encode(pseudonym or name).decode())}%",
+    )
+    found = [AuditRecord(row.seq, row.body, row.digest) for row in rows]
+    following = found[-1].seq if len(found) == limit else until
+    wanted = [each for each in found if _is_about(each, name, pseudonym)]
+    return wanted, following if last is not None and following < last.seq else None
+
+
+def _is_about(record: AuditRecord, name: str | None, pseudonym: str | None) -> bool:
+    entry = msgspec.json.decode(record.body, type=dict)
+    is_by = name is None or name in (entry.get("name"), entry.get("person"))
+    return is_by and (pseudonym is None or pseudonym in entry.get("about", ()))
+
+
+def _escape_like(text: str) -> str:
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
 async def get_last_record(tx: Tx) -> AuditRecord | None:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from schemas.agent_api import ChangeAnswer, ChangePreferencesRequest, ChangeSituationRequest, ListedSituations
 from schemas.facts import Preference
 from schemas.roles import is_allowed
 from schemas.service_api import (
@@ -31,6 +32,7 @@ from services.kit.http.sessions import SessionStore
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
+from services.orchestrator.agent_messages.agent_messages import AgentMessages
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
 from services.orchestrator.console.text_cutting import cut_text
 from services.orchestrator.console.time_format import WallClock
@@ -63,6 +65,9 @@ class CustomerSearchApi(PreferenceApi, Protocol):
     async def find_customers(self, text: str, limit: int = ...) -> FoundCustomers:
         """Customers with a name that begins so, or with this address. Raises Transient."""
 
+    async def change_preferences(self, request: ChangePreferencesRequest) -> ChangeAnswer:
+        """Change what a customer has chosen, by the hand of a person. Raises Transient."""
+
 
 class HoldRecordsApi(SuppressionApi, Protocol):
     """What the pages need of suppression: services.clients.suppression.SuppressionClient."""
@@ -84,6 +89,12 @@ class HoldRecordsApi(SuppressionApi, Protocol):
 
     async def decide_removal(self, request: DecideRemovalRequest) -> RemovalAnswer:
         """Approve or decline a removal request. Raises Transient."""
+
+    async def read_situations(self, customer: str) -> ListedSituations:
+        """The situations of a customer, with their history. Raises Transient."""
+
+    async def change_situation(self, request: ChangeSituationRequest) -> ChangeAnswer:
+        """Open, close or correct a situation, by the hand of a person. Raises Transient."""
 
     async def lift_hold(self, key: str, lifted_by: str, reason: str | None, rate: int) -> HoldRecord | None:
         """End the hold that stands under this key; the hold as it is then, or None if there never was one."""
@@ -118,6 +129,7 @@ class ConsoleContext:
     reply_decisions: ReplyDecisions
     erasures: ErasureProofs
     sandbox: bool
+    agent_messages: AgentMessages
 
     async def get_catalogue(self) -> Catalogue:
         """Returns campaigns and policy as of now."""

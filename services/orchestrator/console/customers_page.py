@@ -60,7 +60,7 @@ def customers_page_routes(context: ConsoleContext, renderer: PageRenderer) -> AP
 
     @routes.get(PATH)
     async def customers(
-        request: Request, principal: Principal = requires("decisions:read", shows_more=NAMES)
+        request: Request, principal: Principal = requires("decisions:read", shows_more=NAMES, list_unless="")
     ) -> Response:
         at = await context.get_wall_clock()
         async with context.database.read() as tx:

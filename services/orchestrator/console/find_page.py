@@ -13,9 +13,10 @@ from fastapi import APIRouter, Query, Request
 from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
+from schemas.roles import is_allowed
 from services.kit.errors import TactfulError
 from services.kit.http.audit_trail import note_customer
-from services.kit.http.auth import Principal, requires
+from services.kit.http.auth import LIST_CUSTOMERS, Principal, requires
 from services.kit.http.sessions import read_form
 from services.orchestrator.console import decision_words, store
 from services.orchestrator.console.console_context import NAMES, ConsoleContext, customer_name, may_see_names
@@ -27,6 +28,8 @@ PATH = "/console/find"
 MAX_TEXT_LENGTH = 256
 MAX_HITS = 20
 """At most so many of each kind are listed."""
+MAX_NAMESAKES = 5
+"""Customers of one name who are listed for a role that sees no lists of customers."""
 _MAX_CAMPAIGNS = 500
 _MIN_PART_LENGTH = 3
 """Campaigns and holds are found by a part of their name that is at least so long."""
@@ -140,6 +143,11 @@ async def _add_customers(
         exact = [Hit(text, "by id", customer_link(text))]
     if not found.is_complete:
         result.gaps.append("Names and addresses are not searched completely: their index is still being made.")
+    most = MAX_HITS if is_allowed(principal.role, LIST_CUSTOMERS) else MAX_NAMESAKES
+    if len(found.by_name) > most or len(found.by_address) > most:
+        result.add("Customer", exact)
+        result.gaps.append(f"More than {most} customers match, and your role sees no lists: ask for the id or address.")
+        return
     ways = {**dict.fromkeys(found.by_name, "by name"), **dict.fromkeys(found.by_address, "by address")}
     ways |= {hit.title: "by id" for hit in exact}
     for customer in ways:

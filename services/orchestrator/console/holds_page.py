@@ -80,7 +80,7 @@ def holds_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
         key: Annotated[str, Path(max_length=256)],
         rate: Annotated[int, Query(ge=1, le=MAX_RELEASE_RATE)] = DEFAULT_RELEASE_RATE,
         plan: Annotated[bool, Query()] = False,
-        principal: Principal = requires("holds:read", shows_more=NAMES),
+        principal: Principal = requires("holds:read", shows_more=NAMES, list_unless=""),
     ) -> Response:
         at = await context.get_wall_clock()
         values = await _load_hold_page(context, principal, key, at, rate, plan_wanted=plan)

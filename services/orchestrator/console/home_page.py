@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from schemas.roles import Role, is_allowed
 from schemas.times import DAY, HOUR, Instant
 from services.kit.bus.fence import read_applied_offsets
 from services.kit.bus.protocol import Partition
 from services.kit.errors import TactfulError
-from services.kit.http.auth import Principal, requires
+from services.kit.http.auth import LIST_CUSTOMERS, Principal, requires
 from services.orchestrator.console import charts, decision_words, store
+from services.orchestrator.console.agent_lookup_page import PATH as AGENT_PATH
+from services.orchestrator.console.agent_lookup_page import SERVE
 from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.holds_page import hold_link
 from services.orchestrator.console.page_frame import HOME_PATH, PageRenderer, link, page_route_class
@@ -83,6 +85,8 @@ def home_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRout
         span: Annotated[str, Query(max_length=8)] = "24h",
         principal: Principal = requires("decisions:read"),
     ) -> Response:
+        if is_allowed(principal.role, SERVE) and not is_allowed(principal.role, LIST_CUSTOMERS):
+            return RedirectResponse(AGENT_PATH, 303)
         at = await context.get_wall_clock()
         chosen = span if span in PERIODS else "24h"
         length, slots, title = PERIODS[chosen]

@@ -79,7 +79,7 @@ def inbox_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIRou
         customer: Annotated[str, Query(max_length=256)] = "",
         message: Annotated[str, Query(max_length=64)] = "",
         before: Annotated[str, Query(max_length=1000)] = "",
-        principal: Principal = requires("sandbox:read", shows_more=NAMES),
+        principal: Principal = requires("sandbox:read", shows_more=NAMES, list_unless="customer"),
     ) -> Response:
         at = await context.get_wall_clock()
         channel_declarations = CHANNEL_REGISTRY.declarations.values()

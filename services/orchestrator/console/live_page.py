@@ -116,7 +116,7 @@ def decisions_page_routes(context: ConsoleContext, renderer: PageRenderer) -> AP
     async def decisions(
         request: Request,
         choice: Annotated[DecisionsQuery, Query()],
-        principal: Principal = requires("decisions:read", shows_more=NAMES),
+        principal: Principal = requires("decisions:read", shows_more=NAMES, list_unless="customer"),
     ) -> Response:
         at = await context.get_wall_clock()
         is_fragment = "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
@@ -134,7 +134,7 @@ def decisions_page_routes(context: ConsoleContext, renderer: PageRenderer) -> AP
     async def stream_decisions(
         request: Request,
         choice: Annotated[DecisionsQuery, Query()],
-        principal: Principal = requires("decisions:read", shows_more=NAMES),
+        principal: Principal = requires("decisions:read", shows_more=NAMES, list_unless="customer"),
     ) -> StreamingResponse:
         async def render(batch: Sequence[StoredDecision]) -> list[tuple[int, str]]:
             async with context.database.read() as tx:

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from schemas.facts import HoldFact
 from schemas.roles import is_allowed
 from services.kit.errors import Invalid, TactfulError, Transient, Unauthorised
-from services.kit.http.auth import Principal, authenticate
+from services.kit.http.auth import LIST_CUSTOMERS, Principal, authenticate
 from services.kit.http.path_segments import quote_segment
 from services.kit.http.sessions import csrf_token
 from services.kit.observability import logs
@@ -56,6 +56,8 @@ class MenuEntry:
     icon: str
     path: str
     action: str
+    lists: bool = False
+    """It names many customers."""
 
 
 MENU: Final = (
@@ -63,15 +65,16 @@ MENU: Final = (
         "",
         (
             MenuEntry("home", "Home", "home", HOME_PATH, "decisions:read"),
-            MenuEntry("inbox", "Sandbox inbox", "inbox", "/console/inbox", "sandbox:read"),
+            MenuEntry("agent", "Serve a customer", "search", "/console/agent", "customers:serve"),
+            MenuEntry("inbox", "Sandbox inbox", "inbox", "/console/inbox", "sandbox:read", lists=True),
         ),
     ),
     (
         "Understand",
         (
-            MenuEntry("decisions", "Decisions", "list-details", "/console/decisions", "decisions:read"),
+            MenuEntry("decisions", "Decisions", "list-details", "/console/decisions", "decisions:read", lists=True),
             MenuEntry("why", "Why (not)?", "help-hexagon", "/console/why", "why:read"),
-            MenuEntry("customers", "Customers", "users", "/console/customers", "decisions:read"),
+            MenuEntry("customers", "Customers", "users", "/console/customers", "decisions:read", lists=True),
         ),
     ),
     (
@@ -131,7 +134,10 @@ class PageRenderer:
         def may(action: str) -> bool:
             return principal is None or is_allowed(principal.role, action)
 
-        menu = [(title, [entry for entry in entries if may(entry.action)]) for title, entries in MENU]
+        menu = [
+            (title, [each for each in entries if may(each.action) and (not each.lists or may(LIST_CUSTOMERS))])
+            for title, entries in MENU
+        ]
         html = self._environment.get_template(template).render(
             at=at,
             me=principal,

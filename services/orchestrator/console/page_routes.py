@@ -7,6 +7,9 @@ from services.kit.errors import NotFound
 from services.kit.http.auth import public
 from services.orchestrator.console import (
     adapters_page,
+    agent_actions,
+    agent_customer_page,
+    agent_lookup_page,
     customer_page,
     customers_page,
     dead_letters_page,
@@ -41,6 +44,9 @@ def console_routers(context: ConsoleContext) -> list[APIRouter]:
         why_page.why_page_routes(context, renderer),
         customers_page.customers_page_routes(context, renderer),
         customer_page.customer_page_routes(context, renderer),
+        agent_lookup_page.agent_lookup_page_routes(context, renderer),
+        agent_customer_page.agent_customer_page_routes(context, renderer),
+        agent_actions.agent_action_routes(context, renderer),
         dead_letters_page.dead_letters_page_routes(context, renderer),
         erasure_page.erasure_page_routes(context, renderer),
         find_page.find_page_routes(context, renderer),

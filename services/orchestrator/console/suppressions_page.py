@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Request
 from starlette.responses import RedirectResponse, Response
 
+from schemas.roles import is_allowed
 from schemas.suppression_list_api import (
     AskRemovalRequest,
     DecideRemovalRequest,
@@ -13,7 +14,7 @@ from schemas.suppression_list_api import (
     ListedEntry,
 )
 from services.kit.errors import Invalid, WrongState
-from services.kit.http.auth import Principal, requires
+from services.kit.http.auth import LIST_CUSTOMERS, Principal, requires
 from services.kit.http.sessions import read_form
 from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.page_frame import PageRenderer, page_route_class
@@ -41,7 +42,7 @@ def _add_look_up_routes(routes: APIRouter, context: ConsoleContext, renderer: Pa
             page="suppressions",
             address=address,
             entries=entries,
-            removals=await context.suppression.list_removals(),
+            removals=await context.suppression.list_removals() if is_allowed(principal.role, LIST_CUSTOMERS) else None,
             imports=await context.suppression.list_imports(),
         )  # fmt: skip
 

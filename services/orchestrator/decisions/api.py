@@ -72,7 +72,7 @@ def decision_routes(database: Database, explain: ExplainDecision, replay_decisio
         trace: TraceParam = "decisive",
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
-        _: Principal = requires("decisions:read"),
+        _: Principal = requires("decisions:read", list_unless="customer"),
     ) -> dict[str, object]:
         criteria = DecisionFilter(customer, campaign, channel, outcome, reason, *parse_range_params(since, until))
         async with database.read() as tx:

@@ -17,7 +17,14 @@ import msgspec
 from schemas.dead_letters import RecordEffect
 from schemas.decision import to_document
 from schemas.event import Event, InvalidEvent, decode_record, parse_data, peek_type
-from schemas.own_events import CONTACT_REPORTED, CUSTOMER_ERASED, SITUATION_CLOSED, check_event, is_own
+from schemas.own_events import (
+    CONTACT_REPORTED,
+    CUSTOMER_ERASED,
+    SITUATION_CLOSED,
+    SITUATION_CORRECTED,
+    check_event,
+    is_own,
+)
 from schemas.times import Instant
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
@@ -373,5 +380,9 @@ def _sample_traits(names: NameSampler, facts: Mapping[str, Facts]) -> None:
 def _closing_event_types(policy: CompiledPolicy) -> frozenset[str]:
     """The event types that may close a situation under this policy, and so end the wait of messages that it parks."""
     return frozenset(
-        {SITUATION_CLOSED, *(trigger.event for kind in policy.document.situations for trigger in kind.closes)}
+        {
+            SITUATION_CLOSED,
+            SITUATION_CORRECTED,
+            *(trigger.event for kind in policy.document.situations for trigger in kind.closes),
+        }
     )

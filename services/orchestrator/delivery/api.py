@@ -114,7 +114,7 @@ def message_routes(database: Database, adapters: Adapters) -> APIRouter:
         status: MessageState | None = None,
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
-        principal: Principal = requires("messages:read", shows_more=CUSTOMER_DATA),
+        principal: Principal = requires("messages:read", shows_more=CUSTOMER_DATA, list_unless="customer"),
     ) -> dict[str, object]:
         async with database.read() as tx:
             found = await query_store.list_messages(

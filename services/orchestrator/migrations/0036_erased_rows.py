@@ -5,7 +5,7 @@ from alembic import op
 from services.erasure.tables import create_erased_rows_table
 
 revision = "0036"
-down_revision = "0033"
+down_revision = "0035"
 
 
 def upgrade() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from schemas.event import Event
 from schemas.facts import Preference
 from schemas.ids import compute_message_id, hash_event
+from schemas.own_events import AGENT_MESSAGE
 from schemas.times import Instant
 from services.orchestrator.policy.cached_attribute import cached_attribute
 from services.orchestrator.policy.compiled_campaign import CompiledCampaign
@@ -170,6 +171,8 @@ def match_in_steps(
     triggered: list[TriggeredCampaign] = []
     values: dict[str, Any] | None = None
     for campaign in catalogue.by_event.get(event.type, ()):
+        if event.type == AGENT_MESSAGE and data.get("campaign") != campaign.key:
+            continue
         condition_failure: Mapping[str, Any] | None = None
         if campaign.trigger_condition is not None:
             yield

@@ -14,6 +14,7 @@ ENDLESS: Final[Mapping[str, str]] = {
     "ledger": "one row a customer, which caps read; old contacts are dropped from it; stays under a pseudonym",
     "contact_history": "a rule that comes into force may look back at any time; it holds no contents or addresses, and "
     "stays under a pseudonym",
+    "agent_budget": "a number an agent and day; goes after 7 days, when somebody sends the next message",
     "accepted_event": "goes after 7 days by a job of its own",
     "app_message": "goes after KEEP_DAYS of the adapter, with its decision, or when there are 500 newer ones",
     "app_message_head": "one row a customer with an inbox: two counters",

@@ -5,7 +5,7 @@ from alembic import op
 from services.erasure.tables import create_erased_rows_table
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 
 
 def upgrade() -> None:

@@ -134,7 +134,7 @@ def suppression_routes(
 def _add_read_routes(routes: APIRouter, database: Database, suppression_list: SuppressionList) -> None:
     @routes.get("", summary="Live entries, newest first", **answers({200: Page[EntryFields]}))
     async def list_entries(
-        _: Principal = requires("suppressions:read"),
+        _: Principal = requires("suppressions:read", list_unless="customer"),
         customer: Annotated[str | None, Query(max_length=1024)] = None,
         reason: SuppressionReason | None = None,
         limit: PageLimit = DEFAULT_LIMIT,

@@ -4,10 +4,10 @@ import json
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, model_validator
 from sqlalchemy import Row
 
-from schemas.documents import DocumentError, validate_document
+from schemas.documents import DocumentError, FieldError, validate_document
 from schemas.fields import ChannelField, CustomerId, Document, InstantField, ReasonText, SituationKindName
 from schemas.service_api import DEFAULT_RELEASE_RATE, MAX_RELEASE_RATE, RECEIPTS_OF
 from schemas.suppression import Suppression
@@ -43,12 +43,30 @@ class AddressLookup(Document):
 
 
 class ManualSituation(Document):
-    """A situation that a person opens or closes."""
+    """A situation that a person opens, closes or corrects, and why.
 
-    action: Literal["open", "close"]
+    `at`: when it was opened or closed. `correct` sets when the newest one of this kind and ref began (`opened`) and
+    ended (`closed`); `withdraw` says that there never was one.
+    """
+
+    action: Literal["open", "close", "correct", "withdraw"]
     kind: SituationKindName
     ref: Any = None
     at: InstantField | None = None
+    opened: InstantField | None = None
+    closed: InstantField | None = None
+    reason: ReasonText | None = None
+
+    @model_validator(mode="after")
+    def _check_times(self) -> "ManualSituation":
+        corrects = self.opened is not None or self.closed is not None
+        if corrects != (self.action == "correct"):
+            raise ValueError("`opened` and `closed` are for `correct`, which needs one of them")
+        if self.at is not None and self.action not in ("open", "close"):
+            raise FieldError("at", "only for `open` and `close`: a correction has `opened` and `closed`")
+        if self.opened is not None and self.closed is not None and self.closed < self.opened:
+            raise FieldError("closed", "lies before `opened`")
+        return self
 
 
 def parse_suppression(data: object, now: Instant) -> Suppression:

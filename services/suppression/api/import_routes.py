@@ -148,7 +148,7 @@ def _add_result_routes(routes: APIRouter, database: Database) -> None:
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
         result: Literal["refused"] | None = None,
-        _: Principal = requires("suppressions:read"),
+        _: Principal = requires("suppressions:read", list_unless=""),
     ) -> dict[str, object]:
         await find_import(database, import_id)
         last = decode_cursor(after, int) if after else 0
@@ -167,7 +167,7 @@ def _add_result_routes(routes: APIRouter, database: Database) -> None:
         import_id: str,
         format: RowFormat = "csv",
         result: Literal["refused"] | None = None,
-        _: Principal = requires("suppressions:read"),
+        _: Principal = requires("suppressions:read", list_unless=""),
     ) -> Response:
         await find_import(database, import_id)
         lines = _write_results(database, import_id, format, only_refused=result == "refused")

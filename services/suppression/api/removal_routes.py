@@ -79,7 +79,7 @@ def _add_list_routes(routes: APIRouter, database: Database) -> None:
         state: RemovalState | None = None,
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
-        _: Principal = requires("suppressions:read"),
+        _: Principal = requires("suppressions:read", list_unless=""),
     ) -> dict[str, object]:
         before = decode_cursor(after, str) if after else ""
         async with database.read() as tx:

@@ -109,18 +109,26 @@ def _entry_added(row: Row[Any], address: int | None) -> SuppressionChange:
 
 async def _situation_changes(tx: Tx, customers: Sequence[str], until: Instant) -> dict[str, list[SuppressionChange]]:
     sql = f"""
-        SELECT customer, kind, ref, action, at, recorded FROM situation_event
+        SELECT customer, kind, ref, action, at, recorded, opened, closed FROM situation_event
         WHERE customer IN ({tx.unnest("customers")}) AND recorded <= :until ORDER BY customer, seq
     """
     found: dict[str, list[SuppressionChange]] = {}
     for row in await tx.rows(sql, customers=tx.list_parameter(customers), until=until):
-        name = f"{row.kind} {row.ref}"
-        if row.action == "opened":
-            change = SuppressionChange(row.recorded, "open", name, Situation(row.kind, row.ref, row.at), True)
-        else:
-            change = SuppressionChange(row.recorded, "close", name, Situation(row.kind, row.ref, row.at, row.at), True)
-        found.setdefault(row.customer, []).append(change)
+        found.setdefault(row.customer, []).append(_situation_change(row))
     return found
+
+
+def _situation_change(row: Row[Any]) -> SuppressionChange:
+    name = f"{row.kind} {row.ref}"
+    match row.action:
+        case "opened":
+            return SuppressionChange(row.recorded, "open", name, Situation(row.kind, row.ref, row.at), True)
+        case "corrected":
+            corrected = Situation(row.kind, row.ref, row.opened, row.closed)
+            return SuppressionChange(row.recorded, "correct", name, corrected, True)
+        case "withdrawn":
+            return SuppressionChange(row.recorded, "withdraw", name, Situation(row.kind, row.ref, row.at), True)
+    return SuppressionChange(row.recorded, "close", name, Situation(row.kind, row.ref, row.at, row.at), True)
 
 
 async def _quarantine_changes(tx: Tx, customers: Sequence[str], until: Instant) -> dict[str, list[SuppressionChange]]:

@@ -13,7 +13,10 @@ from services.suppression.situation_intervals import SituationChange
 
 JsonObject = dict[str, Any]
 
-_HISTORY_COLUMNS = ("customer", "kind", "ref", "action", "at", "source", "event_id", "recorded")
+_HISTORY_COLUMNS = (
+    *("customer", "kind", "ref", "action", "at", "source", "event_id", "recorded"),
+    *("reason", "opened", "closed"),
+)
 
 
 class ActiveSituations(NamedTuple):
@@ -32,6 +35,7 @@ class SituationHistoryRow(NamedTuple):
     at: Instant
     source: str
     event_id: str
+    reason: str | None = None
 
 
 NO_ACTIVE_SITUATIONS = ActiveSituations(0, 0, [])
@@ -73,11 +77,14 @@ async def record_changes(tx: Tx, rows: Sequence[SituationHistoryRow], recorded: 
             row.customer,
             row.change.situation.kind,
             row.change.situation.ref,
-            "opened" if row.change.opened else "closed",
+            row.change.action,
             row.at,
             row.source,
             row.event_id,
             recorded,
+            row.reason,
+            row.change.opened,
+            row.change.closed,
         )
         for row in rows
     ]
@@ -87,7 +94,7 @@ async def record_changes(tx: Tx, rows: Sequence[SituationHistoryRow], recorded: 
 async def list_history(tx: Tx, customer: str, before: int, limit: int) -> Sequence[Any]:
     """Changes of a customer's situations with a `seq` below `before`, newest first."""
     sql = """
-        SELECT seq, kind, ref, action, at, source, event_id, recorded FROM situation_event
+        SELECT seq, kind, ref, action, at, source, event_id, recorded, reason, opened, closed FROM situation_event
         WHERE customer = :customer AND seq < :before ORDER BY seq DESC LIMIT :limit
     """
     return await tx.rows(sql, customer=customer, before=before, limit=limit)

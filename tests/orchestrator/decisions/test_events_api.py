@@ -351,6 +351,8 @@ OWN = {
     "tactful.customer.erased": ({}, "customers:erase"),
     "tactful.situation.opened": ({"kind": "complaint"}, "situations:write"),
     "tactful.situation.closed": ({"kind": "complaint"}, "situations:write"),
+    "tactful.situation.corrected": ({"kind": "complaint", "withdrawn": True}, "situations:write"),
+    "tactful.agent.message": ({"campaign": "apology"}, "agent_messages:write"),
     "tactful.contact.reported": (
         {"channel": "phone", "class": "service", "intent": "inform", "at": "2026-03-02T10:00:00Z"},
         "contacts:write",

@@ -25,6 +25,7 @@ async def test_a_situation_opened_by_hand_stands_when_the_answer_comes(service: 
             "closed": None,
             "lapses": "2026-03-12T10:00:00Z",
             "open": True,
+            "lapsed": False,
         }
     ]
     assert shown["items"][0]["event"]["source"] == "/tactful/situations/admin"

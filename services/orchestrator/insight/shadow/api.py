@@ -104,7 +104,7 @@ def shadow_routes(database: Database) -> APIRouter:
         agrees: AgreesParam = None,
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
-        _: Principal = requires("decisions:read"),
+        _: Principal = requires("decisions:read", list_unless=""),
     ) -> dict[str, Any]:
         async with database.read() as tx:
             number = version if version is not None else await _newest_shadow_version(tx, key)
@@ -123,7 +123,7 @@ def shadow_routes(database: Database) -> APIRouter:
         agrees: AgreesParam = None,
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
-        _: Principal = requires("decisions:read"),
+        _: Principal = requires("decisions:read", list_unless=""),
     ) -> dict[str, Any]:
         async with database.read() as tx:
             stored = await catalogue_store.get_policy_version(tx, number)

@@ -43,7 +43,7 @@ def create_routes(context: AdapterApiContext) -> APIRouter:
         channel: Channel | None = None,
         limit: PageLimit = DEFAULT_LIMIT,
         after: PageCursor = None,
-        _: Principal = requires("sandbox:read"),
+        _: Principal = requires("sandbox:read", list_unless="customer"),
     ) -> dict[str, object]:
         async with database.read() as tx:
             rows = await store.list_messages_after(

@@ -30,7 +30,7 @@ def evaluate(candidate: Candidate, facts: Facts, t: Instant) -> tuple[Verdict, .
         [
             _evaluate_contacts(entry, candidate, t)
             if entry.contacts is not None
-            else _evaluate_situation(entry, facts, t)
+            else evaluate_situation(entry, facts, t)
             for entry in histories
         ]
     )
@@ -48,7 +48,7 @@ def _evaluate_contacts(entry: HistoryRule, candidate: Candidate, t: Instant) -> 
     return _refuse(entry, free, contact=instant_text(last))
 
 
-def _evaluate_situation(entry: HistoryRule, facts: Facts, t: Instant) -> Verdict:
+def evaluate_situation(entry: HistoryRule, facts: Facts, t: Instant) -> Verdict:
     """Refuses until `within` after the end of the last situation; while one is open, `until` is unknown."""
     if not facts.suppressions.situations:
         return _allow_entry(entry)
