@@ -1,0 +1,43 @@
+"""Which campaigns somebody may change: those of some topics, of some owners, or all. Reading is not bounded by it."""
+
+from typing import Any, Final, NamedTuple
+
+from schemas.roles import Role
+
+MAX_SCOPE: Final = 50
+"""Topics, and owners, of one scope."""
+SCOPED_ROLE: Final = Role.MARKETER
+"""The role whose campaigns can be bounded."""
+
+
+class CampaignScope(NamedTuple):
+    """The topics and owners whose campaigns may be changed. Empty: all of them; where both are given, both count."""
+
+    topics: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether it leaves nothing out."""
+        return not self.topics and not self.owners
+
+    def covers(self, document: Any) -> bool:
+        """Whether the campaign of this document is inside. One without a topic is in no scope of topics."""
+        if self.is_everything:
+            return True
+        if not isinstance(document, dict):
+            return False
+        in_topics = not self.topics or document.get("topic") in self.topics
+        return in_topics and (not self.owners or document.get("owner") in self.owners)
+
+    def describe(self) -> str:
+        """In words, such as "the topics news, offers of the owner shop"."""
+        parts = []
+        if self.topics:
+            parts.append(f"the topic{'s' * (len(self.topics) > 1)} {', '.join(self.topics)}")
+        if self.owners:
+            parts.append(f"the owner{'s' * (len(self.owners) > 1)} {', '.join(self.owners)}")
+        return " of ".join(parts) or "all campaigns"
+
+
+ALL_CAMPAIGNS: Final = CampaignScope()
