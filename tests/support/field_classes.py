@@ -152,7 +152,9 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "JobWithItems": "items",
     "AuditHeadFields": ALL,
     "AuditRecordFields": ALL,
-    "KeyFields": "id name role person program prefix created created_by revoked last_used expires sources",
+    "KeyFields": (
+        "id name role person program prefix created created_by revoked last_used expires sources topics owners"
+    ),
     "LetterError": "class message attempts",
     "LetterEvent": "source id type",
     "LetterFields": (
@@ -198,6 +200,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
         "decided_at decision_reason notice"
     ),
     "Replay": "same facts_at decision sentence unknown",
+    "PersonFields": "id name subject role granted_by topics owners created last_sign_in disabled",
     "PublicKeyFields": ALL,
     "SandboxMessage": "message_id customer campaign channel at",
     "ScopeNote": "pointer code detail",

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from aiohttp import encode_basic_auth, web
 from joserfc import jwt
-from joserfc.jwk import RSAKey
+from joserfc.jwk import ECKey
 
 from schemas.times import SECOND, Instant
 
@@ -23,8 +23,9 @@ CLIENT_SECRET = "the-secret-of-the-client"
 Claims = dict[str, Any]
 
 
-def _new_key(kid: str) -> RSAKey:
-    return RSAKey.generate_key(2048, {"kid": kid, "use": "sig", "alg": "RS256"})
+def new_key(kid: str) -> ECKey:
+    """A key that signs."""
+    return ECKey.generate_key("P-256", {"kid": kid, "use": "sig", "alg": "ES256"})
 
 
 @dataclass
@@ -41,20 +42,20 @@ class OpenIdProvider:
     sign: Callable[[Claims], str] | None = None
     answers: dict[str, tuple[int, object]] = field(default_factory=dict)
     auth_methods: list[str] = field(default_factory=lambda: ["client_secret_basic"])
-    keys: list[RSAKey] = field(default_factory=lambda: [_new_key("k-1")])
+    keys: list[Any] = field(default_factory=lambda: [new_key("k-1")])
     asked: list[str] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def rotate(self, *, keep_old: bool = False) -> RSAKey:
+    def rotate(self, *, keep_old: bool = False) -> Any:
         """Signs with a new key from now on. Returns the key from before."""
         old = self.keys[0]
-        self.keys = [_new_key(f"k-{secrets.token_hex(4)}"), *([old] if keep_old else [])]
+        self.keys = [new_key(f"k-{secrets.token_hex(4)}"), *([old] if keep_old else [])]
         return old
 
-    def write_token(self, claims: Claims, key: RSAKey | None = None) -> str:
+    def write_token(self, claims: Claims, key: Any = None) -> str:
         """A token over these claims."""
         signer = key or self.keys[0]
-        return jwt.encode({"alg": "RS256", "kid": signer.kid}, claims, signer, algorithms=["RS256"])
+        return jwt.encode({"alg": signer.alg, "kid": signer.kid}, claims, signer, algorithms=[str(signer.alg)])
 
     async def describe(self, request: web.Request) -> web.Response:
         """Discovery."""

@@ -17,7 +17,7 @@ from services.kit.http.sessions import COOKIE
 from services.orchestrator.console.provider_sign_in_page import ATTEMPT_COOKIE, FAULTS
 from tests.orchestrator.console.company_sign_in import Company, company
 from tests.orchestrator.console.conftest import ORIGIN
-from tests.support.openid_provider import CLIENT_SECRET, Claims, OpenIdProvider
+from tests.support.openid_provider import CLIENT_SECRET, Claims, OpenIdProvider, new_key
 
 pytestmark = pytest.mark.wired
 
@@ -33,12 +33,12 @@ async def audit_entries(firm: Company) -> list[dict[str, Any]]:
         return [json.loads(row.body) for row in await tx.rows("SELECT body FROM audit_entry ORDER BY seq")]
 
 
-def assert_refused(answer: httpx.Response, code: str = "", status: int = 403) -> None:
+def assert_refused(answer: httpx.Response, code: str = "", status: int = 403, case: str = "") -> None:
     """Nobody was signed in, and the page says why."""
-    assert answer.status_code == status, answer.text[:300]
-    assert COOKIE not in answer.cookies
+    assert answer.status_code == status, (case, answer.text[:300])
+    assert COOKIE not in answer.cookies, case
     text = html.unescape(answer.text)
-    assert (FAULTS[code] if code else "could not be verified, so nobody was signed in") in text
+    assert (FAULTS[code] if code else "could not be verified, so nobody was signed in") in text, case
 
 
 async def test_a_person_comes_in_by_the_company_and_is_who_their_keys_belong_to(firm: Company) -> None:
@@ -134,34 +134,37 @@ WRONG_CLAIMS: dict[str, tuple[Claims, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG_CLAIMS)
-async def test_a_token_that_says_something_else_signs_nobody_in(firm: Company, case: str) -> None:
-    wrong, code = WRONG_CLAIMS[case]
+async def test_a_token_that_says_something_else_signs_nobody_in(firm: Company) -> None:
     firm.person("ada", "staff")
-    firm.provider.change = lambda claims: claims | wrong
-    assert_refused(await firm.sign_in(), code)
+    for case, (wrong, code) in WRONG_CLAIMS.items():
+        firm.provider.change = lambda claims, wrong=wrong: claims | wrong  # type: ignore[misc]
+        assert_refused(await firm.sign_in(), code, case=case)
+    firm.provider.change = lambda claims: claims | {"aud": ["tactful", "another-client"], "azp": "tactful"}
+    assert (await firm.sign_in()).status_code == 303
 
 
-@pytest.mark.parametrize(
-    "shift, code",
-    [
-        ({"iat": 59, "exp": 300}, None),
-        ({"iat": 61, "exp": 300}, "clocks_differ"),
-        ({"iat": 0, "exp": 300, "nbf": 61}, "clocks_differ"),
-        ({"iat": -100, "exp": -59}, None),
-        ({"iat": -100, "exp": -60}, "clocks_differ"),
-        ({"iat": -661, "exp": 86_400}, "clocks_differ"),
-    ],
-)
-async def test_clocks_may_differ_by_a_minute(firm: Company, shift: dict[str, int], code: str | None) -> None:
+SHIFTS: list[tuple[dict[str, int], str]] = [
+    ({"iat": 59, "exp": 300}, ""),
+    ({"iat": 61, "exp": 300}, "clocks_differ"),
+    ({"iat": 0, "exp": 300, "nbf": 61}, "clocks_differ"),
+    ({"iat": -100, "exp": -59}, ""),
+    ({"iat": -100, "exp": -60}, "clocks_differ"),
+    ({"iat": -661, "exp": 86_400}, "clocks_differ"),
+]
+"""Seconds by which the times of a token are away from ours, and the code of the refusal."""
+
+
+async def test_clocks_may_differ_by_a_minute(firm: Company) -> None:
     firm.person("ada", "staff")
     now = firm.house.now // SECOND
-    firm.provider.change = lambda claims: claims | {name: now + by for name, by in shift.items()}
-    answer = await firm.sign_in()
-    if code is None:
-        assert answer.status_code == 303
-    else:
-        assert_refused(answer, code)
+    for shift, code in SHIFTS:
+        times = {name: now + by for name, by in shift.items()}
+        firm.provider.change = lambda claims, times=times: claims | times  # type: ignore[misc]
+        answer = await firm.sign_in()
+        if code:
+            assert_refused(answer, code, case=str(shift))
+        else:
+            assert answer.status_code == 303, shift
 
 
 def _unsigned(provider: OpenIdProvider, claims: Claims) -> str:
@@ -180,10 +183,7 @@ def _by_public_key(provider: OpenIdProvider, claims: Claims) -> str:
 
 
 def _by_another_key(provider: OpenIdProvider, claims: Claims) -> str:
-    known, _ = provider.keys[0], provider.rotate()
-    forged = provider.write_token(claims)
-    provider.keys = [known]
-    return forged
+    return provider.write_token(claims, new_key(str(provider.keys[0].kid)))
 
 
 def _changed(provider: OpenIdProvider, claims: Claims) -> str:
@@ -200,7 +200,7 @@ FORGERIES = {
     "alg none": _unsigned,
     "signed with the secret": _by_secret,
     "signed with the public key": _by_public_key,
-    "signed by another key of the same name": lambda provider, claims: _by_another_key(provider, claims),
+    "signed by another key of the same name": _by_another_key,
     "changed": _changed,
     "signed by a withdrawn key": _by_a_withdrawn_key,
     "no token": lambda provider, claims: "x",
@@ -208,13 +208,14 @@ FORGERIES = {
 }
 
 
-@pytest.mark.parametrize("case", FORGERIES)
-async def test_a_forged_token_signs_nobody_in(firm: Company, case: str) -> None:
+async def test_a_forged_token_signs_nobody_in(firm: Company) -> None:
     firm.person("ada", "staff")
-    assert (await firm.sign_in()).status_code == 303
-    firm.house.browser.cookies.clear()
-    firm.provider.sign = lambda claims: FORGERIES[case](firm.provider, claims)
-    assert_refused(await firm.sign_in())
+    for case, forge in FORGERIES.items():
+        firm.provider.sign = None
+        assert (await firm.sign_in()).status_code == 303, case
+        firm.house.browser.cookies.clear()
+        firm.provider.sign = lambda claims, forge=forge: forge(firm.provider, claims)  # type: ignore[misc]
+        assert_refused(await firm.sign_in(), case=case)
 
 
 @pytest.mark.parametrize("keep_old", [True, False])
@@ -228,36 +229,37 @@ async def test_a_new_signing_key_is_known_at_once(firm: Company, keep_old: bool)
         assert (await firm.sign_in()).status_code == 303
 
 
-@pytest.mark.parametrize(
-    "path, answer",
-    [
-        ("/.well-known/openid-configuration", (500, "broken")),
-        ("/.well-known/openid-configuration", (200, "no json")),
-        ("/.well-known/openid-configuration", (302, "elsewhere")),
-        ("/.well-known/openid-configuration", (200, "[" * 5000)),
-        ("/.well-known/openid-configuration", (200, "x" * 300_000)),
-        ("/token", (500, "broken")),
-        ("/token", (302, "elsewhere")),
-        ("/token", (200, {"access_token": "x"})),
-        ("/keys", (404, "gone")),
-        ("/keys", (200, {"keys": "none"})),
-    ],
-    ids=str,
-)
-async def test_a_provider_that_is_broken_is_told(firm: Company, path: str, answer: tuple[int, object]) -> None:
+BROKEN: list[tuple[str, tuple[int, object]]] = [
+    ("/.well-known/openid-configuration", (500, "broken")),
+    ("/.well-known/openid-configuration", (200, "no json")),
+    ("/.well-known/openid-configuration", (302, "elsewhere")),
+    ("/.well-known/openid-configuration", (200, "[" * 5000)),
+    ("/.well-known/openid-configuration", (200, "x" * 300_000)),
+    ("/token", (500, "broken")),
+    ("/token", (302, "elsewhere")),
+    ("/token", (200, {"access_token": "x"})),
+    ("/keys", (404, "gone")),
+    ("/keys", (200, {"keys": "none"})),
+]
+"""Paths of the provider, and what it answers there."""
+
+
+async def test_a_provider_that_is_broken_is_told(firm: Company) -> None:
     firm.person("ada", "staff")
-    firm.provider.answers[path] = answer
-    begun = await firm.begin()
-    refused = begun if begun.status_code != 303 else await firm.house.get(await firm.visit_provider(begun))
-    assert_refused(refused, "identity_provider_unavailable", 503)
-    firm.provider.answers.clear()
-    firm.house.clock.advance(5 * SECOND)
-    assert (await firm.sign_in()).status_code == 303
+    for path, answer in BROKEN:
+        firm.house.clock.advance(5 * MINUTE)  # so that its description is read again
+        firm.provider.answers = {path: answer}
+        begun = await firm.begin()
+        refused = begun if begun.status_code != 303 else await firm.house.get(await firm.visit_provider(begun))
+        assert_refused(refused, "identity_provider_unavailable", 503, case=f"{path} {str(answer)[:40]}")
+        firm.provider.answers.clear()
+        firm.house.clock.advance(5 * SECOND)
+        assert (await firm.sign_in()).status_code == 303
 
 
 async def test_a_provider_that_calls_itself_otherwise_is_not_believed(firm: Company) -> None:
     document = {"issuer": "https://login.example.org", "jwks_uri": f"{firm.provider.issuer}/keys"}
-    document |= {name: f"{firm.provider.issuer}/x" for name in ("authorization_endpoint", "token_endpoint")}
+    document |= dict.fromkeys(("authorization_endpoint", "token_endpoint"), f"{firm.provider.issuer}/x")
     firm.provider.answers["/.well-known/openid-configuration"] = (200, document)
     assert_refused(await firm.begin(), "identity_provider_unavailable", 503)
 
@@ -295,34 +297,35 @@ async def test_an_answer_in_the_name_of_another_provider_is_refused(firm: Compan
     assert_refused(await firm.house.get(f"{path}?{mixed}&iss=https://login.example.org"))
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        "https://evil.example/console/",
-        "//evil.example/console/",
-        "/\\evil.example",
-        "/console/\\evil.example",
-        "/console//evil.example",
-        "/console/../v1/keys",
-        "/console/%2e%2e/v1/keys",
-        "/console/%5c%5cevil.example",
-        "/consoles/",
-        "/v1/keys",
-        "javascript:alert(1)",
-        "/console/sign-in?token=x",
-        "/console/\r\nset-cookie: x=y",
-        "/console/" + "x" * 3000,
-        "\t//evil.example",
-    ],
-    ids=lambda wanted: repr(wanted)[:40],
+ELSEWHERE = (
+    "https://evil.example/console/",
+    "//evil.example/console/",
+    "/\\evil.example",
+    "/console/\\evil.example",
+    "/console//evil.example",
+    "/console/../v1/keys",
+    "/console/%2e%2e/v1/keys",
+    "/console/%5c%5cevil.example",
+    "/consoles/",
+    "/v1/keys",
+    "javascript:alert(1)",
+    "/console/sign-in?token=x",
+    "/console/\r\nset-cookie: x=y",
+    "/console/" + "x" * 3000,
+    "\t//evil.example",
 )
-async def test_nobody_is_led_out_of_the_console(firm: Company, wanted: str) -> None:
+"""What `next` may be made to say."""
+
+
+async def test_nobody_is_led_out_of_the_console(firm: Company) -> None:
     firm.person("ada", "staff")
-    answer = await firm.sign_in(wanted)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/console/")
     key = await firm.house.key_of("viewer")
-    by_key = await firm.house.post("/console/sign-in", {"key": key, "next": wanted})
-    assert (by_key.status_code, by_key.headers["location"]) == (303, "/console/")
+    for wanted in ELSEWHERE:
+        answer = await firm.sign_in(wanted)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/console/"), wanted[:40]
+        by_key = await firm.house.post("/console/sign-in", {"key": key, "next": wanted})
+        if by_key.status_code != 422:  # a form that holds what is no text
+            assert (by_key.status_code, by_key.headers["location"]) == (303, "/console/"), wanted[:40]
 
 
 async def test_whoever_is_sent_to_the_sign_in_comes_back_to_their_page(firm: Company) -> None:
