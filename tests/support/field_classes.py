@@ -175,7 +175,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "ReceiptFields": "kind permanent by_machine detail adapter at received",
     "ReplyFields": ("id customer channel adapter message_id hidden at received state decided_by decided_at"),
     "RouteFields": ALL,
-    "NewKey": "id name role person program expires sources",
+    "NewKey": "id name role person program expires sources topics owners",
     "NotTriggered": "campaign words",
     "NoteFields": "pointer code detail nearest",
     "PlacedHold": "enforced in_flight notes",

@@ -16,18 +16,18 @@ from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decod
 from services.kit.runtime.clock import Clock
 from services.orchestrator.campaigns.api_common import format_optional_instant
 from services.orchestrator.sign_in import store
-from services.orchestrator.sign_in.people import set_person_disabled
+from services.orchestrator.sign_in.people import release_person, set_person_disabled
 from services.orchestrator.sign_in.store import Person
 
 
 class PersonFields(TypedDict):
     """Somebody who has signed in. `role`, `topics` and `owners` are those of the last sign-in; `granted_by` is what
-    gave the role there. `subject`: who it is at the provider.
+    gave the role there. `subject`: who it is at the provider; null while the next account with this name may be this person.
     """
 
     id: str
     name: str
-    subject: str
+    subject: str | None
     role: Role
     granted_by: str
     topics: list[str]
@@ -73,6 +73,14 @@ def people_routes(database: Database, clock: Clock) -> APIRouter:
     @routes.post("/{id}/enable", summary="Enable a disabled person", **answers({200: PersonFields}, errors.NotFound))
     async def enable_person(id: str, principal: Principal = requires("keys:write")) -> dict[str, Any]:
         return _person_document(await set_person_disabled(database, id, False, principal.name, clock.now()))
+
+    @routes.post(
+        "/{id}/release",
+        summary="Let the next account with this person's name be this person",
+        **answers({200: PersonFields}, errors.NotFound),
+    )
+    async def release_account(id: str, principal: Principal = requires("keys:write")) -> dict[str, Any]:
+        return _person_document(await release_person(database, id, principal.name, clock.now()))
 
     return routes
 

@@ -50,6 +50,7 @@ class PeopleDirectory:
         now = self._clock.now()
         async with self._database.write() as tx:
             before = await store.find_person(tx, identity.issuer, identity.subject)
+            before = before or await store.find_released_person(tx, identity.name)
             if before is None:
                 person = await _first_sign_in(tx, identity, now)
                 await store.insert_person(tx, person)
@@ -57,7 +58,13 @@ class PeopleDirectory:
             if before.disabled is not None:
                 raise PersonDisabled("this person is disabled")
             person = replace(
-                before, role=identity.role, granted_by=identity.granted_by, scope=identity.scope, last_sign_in=now
+                before,
+                issuer=identity.issuer,
+                subject=identity.subject,
+                role=identity.role,
+                granted_by=identity.granted_by,
+                scope=identity.scope,
+                last_sign_in=now,
             )
             if (person.role, person.scope) != (before.role, before.scope):
                 await store.delete_sessions_of(tx, person.id)
@@ -95,7 +102,7 @@ async def _first_sign_in(tx: Tx, identity: Identity, now: Instant) -> Person:
 def _check_account(name: str, names: Iterable[str]) -> None:
     """Raises NameTaken for a name that another account of the provider has."""
     if name in names:
-        raise NameTaken(f"`{name}` is the name of another account of the provider")
+        raise NameTaken(f"`{name}` is the name of another account of the provider; `tactful people release` frees it")
 
 
 async def set_person_disabled(database: Database, id: str, disabled: bool, actor: str, now: Instant) -> Person:
@@ -104,9 +111,7 @@ async def set_person_disabled(database: Database, id: str, disabled: bool, actor
     Does nothing where it is so already. Raises NotFound.
     """
     async with database.write() as tx:
-        person = await store.get_person(tx, id)
-        if person is None:
-            raise NotFound(f"there is no person `{id}`")
+        person = await _get_person(tx, id)
         if (person.disabled is not None) == disabled:
             return person
         changed = replace(person, disabled=now if disabled else None)
@@ -115,3 +120,24 @@ async def set_person_disabled(database: Database, id: str, disabled: bool, actor
         action, before, after = ("disable", "enabled", "disabled") if disabled else ("enable", "disabled", "enabled")
         await append_log_entry(tx, CatalogueLogEntry("person", id, None, action, before, after, actor, None, now))
     return changed
+
+
+async def release_person(database: Database, id: str, actor: str, now: Instant) -> Person:
+    """Lets the next account with a person's name be this person, as after a change of the provider; their sessions end.
+
+    Raises NotFound.
+    """
+    async with database.write() as tx:
+        person = await _get_person(tx, id)
+        await store.clear_subject(tx, id)
+        await store.delete_sessions_of(tx, id)
+        entry = CatalogueLogEntry("person", id, None, "release", "bound", "released", actor, None, now)
+        await append_log_entry(tx, entry)
+    return replace(person, subject=None)
+
+
+async def _get_person(tx: Tx, id: str) -> Person:
+    person = await store.get_person(tx, id)
+    if person is None:
+        raise NotFound(f"there is no person `{id}`")
+    return person

@@ -12,11 +12,13 @@ from services.orchestrator.access.store import pack_texts, read_scope
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who has signed in by the provider. `name`: as in `person` of their keys; it does not change here."""
+    """Somebody who has signed in by the provider. `name`: as in `person` of their keys; it does not change here.
+    `subject`: None while the next account with this name may be this person.
+    """
 
     id: str
     issuer: str
-    subject: str
+    subject: str | None
     name: str
     role: Role
     granted_by: str
@@ -52,6 +54,12 @@ async def find_person(tx: Tx, issuer: str, subject: str) -> Person | None:
     return None if row is None else _to_person(row)
 
 
+async def find_released_person(tx: Tx, name: str) -> Person | None:
+    """Returns the person with this name whom the next account with it may be."""
+    row = await tx.row(f"SELECT {_PERSON_COLUMNS} FROM person WHERE name = :name AND subject IS NULL", name=name)
+    return None if row is None else _to_person(row)
+
+
 async def list_people_after(tx: Tx, created: Instant, id: str, limit: int) -> list[Person]:
     """Returns people who signed in first after the given one, oldest first."""
     rows = await tx.rows(
@@ -75,8 +83,6 @@ async def insert_person(tx: Tx, person: Person) -> None:
         f"INSERT INTO person ({_PERSON_COLUMNS}) VALUES (:id, :issuer, :subject, :name, :role, :granted_by, :topics,"
         " :owners, :created, :last_sign_in, NULL)",
         id=person.id,
-        issuer=person.issuer,
-        subject=person.subject,
         name=person.name,
         created=person.created,
         **_changing(person),
@@ -86,7 +92,7 @@ async def insert_person(tx: Tx, person: Person) -> None:
 async def update_person(tx: Tx, person: Person) -> None:
     """Stores with what a person has signed in now."""
     await tx.execute(
-        "UPDATE person SET role = :role, granted_by = :granted_by, topics = :topics, owners = :owners,"
+        "UPDATE person SET issuer = :issuer, subject = :subject, role = :role, granted_by = :granted_by, topics = :topics, owners = :owners,"
         " last_sign_in = :last_sign_in WHERE id = :id",
         id=person.id,
         **_changing(person),
@@ -95,6 +101,8 @@ async def update_person(tx: Tx, person: Person) -> None:
 
 def _changing(person: Person) -> dict[str, Any]:
     return {
+        "issuer": person.issuer,
+        "subject": person.subject,
         "role": person.role.value,
         "granted_by": person.granted_by,
         "topics": pack_texts(person.scope.topics),
@@ -106,6 +114,11 @@ def _changing(person: Person) -> dict[str, Any]:
 async def set_disabled(tx: Tx, id: str, disabled: Instant | None) -> None:
     """Disables a person from an instant on, or no longer."""
     await tx.execute("UPDATE person SET disabled = :disabled WHERE id = :id", id=id, disabled=disabled)
+
+
+async def clear_subject(tx: Tx, id: str) -> None:
+    """Lets the next account with a person's name be this person."""
+    await tx.execute("UPDATE person SET subject = NULL WHERE id = :id", id=id)
 
 
 async def delete_sessions_of(tx: Tx, id: str) -> None:

@@ -9,11 +9,13 @@ from services.kit.db.bytewise_text import Text
 
 
 def _person() -> list[Column[Any]]:
-    """`issuer` and `subject` are who it is at the provider; `topics` and `owners` are JSON arrays, or NULL."""
+    """`issuer` and `subject` are who it is at the provider; `subject` is NULL while any account with this name may be it.
+    `topics` and `owners` are JSON arrays, or NULL.
+    """
     return [
         Column("id", Text, primary_key=True),
         Column("issuer", Text, nullable=False),
-        Column("subject", Text, nullable=False),
+        Column("subject", Text),
         Column("name", Text, nullable=False, unique=True),
         Column("role", Text, nullable=False),
         Column("granted_by", Text, nullable=False),

@@ -400,7 +400,25 @@ async def test_a_person_keeps_their_name_and_nobody_takes_it(firm: Company) -> N
     assert_refused(await firm.sign_in(), "name_taken", 409)
 
 
-async def test_a_public_client_and_one_with_its_secret_in_the_form_are_known(firm: Company) -> None:
+async def test_a_name_that_was_released_is_that_of_the_next_account(firm: Company) -> None:
+    firm.person("ada", "makers")
+    await firm.sign_in()
+    (person,) = (await firm.house.api("GET", "/v1/people"))["items"]
+    firm.person("ada", "staff", subject="new-account")
+    assert_refused(await firm.sign_in(), "name_taken", 409)
+    assert (await firm.house.api("POST", f"/v1/people/{person['id']}/release"))["subject"] is None
+    assert (await firm.house.get("/console/")).status_code == 303
+    firm.person("Ada", "staff", subject="look-alike")
+    assert_refused(await firm.sign_in(), "name_taken", 409)
+    firm.person("ada", "staff", subject="new-account")
+    assert (await firm.sign_in()).status_code == 303
+    (again,) = (await firm.house.api("GET", "/v1/people"))["items"]
+    assert (again["id"], again["subject"], again["role"]) == (person["id"], "new-account", "viewer")
+    firm.person("ada", "makers")
+    assert_refused(await firm.sign_in(), "name_taken", 409)
+
+
+async def test_a_client_whose_secret_is_in_the_form_is_known(firm: Company) -> None:
     firm.person("ada", "staff")
     firm.provider.auth_methods = ["client_secret_post"]
     assert (await firm.sign_in()).status_code == 303

@@ -96,6 +96,11 @@ def _registry() -> jws.JWSRegistry:
     return registry
 
 
+def usable_keys(keys: Sequence[Mapping[str, Any]]) -> int:
+    """How many of the published keys could sign an ID token that is taken."""
+    return sum(any(_candidates([key], algorithm, key.get("kid")) for algorithm in ALGORITHMS) for key in keys)
+
+
 def _candidates(keys: Sequence[Mapping[str, Any]], algorithm: str, kid: object) -> list[Any]:
     """The published keys that may have signed it: of this name, if it names one, of the right kind, and strong."""
     found = []
