@@ -21,7 +21,7 @@ class CampaignScope(NamedTuple):
         """Whether it leaves nothing out."""
         return not self.topics and not self.owners
 
-    def covers(self, document: Any) -> bool:
+    def covers_document(self, document: Any) -> bool:
         """Whether the campaign of this document is inside. One without a topic is in no scope of topics."""
         if self.is_everything:
             return True
@@ -30,7 +30,7 @@ class CampaignScope(NamedTuple):
         in_topics = not self.topics or document.get("topic") in self.topics
         return in_topics and (not self.owners or document.get("owner") in self.owners)
 
-    def describe(self) -> str:
+    def in_words(self) -> str:
         """In words, such as "the topics news, offers of the owner shop"."""
         parts = []
         if self.topics:

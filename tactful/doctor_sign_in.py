@@ -3,7 +3,7 @@
 from services.deployment_settings import DeploymentSettings
 from services.kit.errors import TactfulError
 from services.kit.http.oidc.id_token import usable_keys
-from services.kit.http.oidc.identity_provider import IdentityProvider, ProviderClient
+from services.kit.http.oidc.identity_provider import IdentityProvider, OidcClient
 from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.runtime.clock import SystemClock
 from tactful.doctor_checks import CheckState, DoctorFinding
@@ -15,11 +15,11 @@ _MEND = "correct TACTFUL_OIDC__ISSUER, TACTFUL_OIDC__CA_FILE or TACTFUL_OUTBOUND
 async def check_sign_in(settings: DeploymentSettings, issuer: str) -> DoctorFinding:
     """Whether people can sign in, as far as can be seen without one."""
     oidc = settings.oidc
-    client = ProviderClient(issuer, oidc.client_id, oidc.client_secret, oidc.ca_file)
+    client = OidcClient(issuer, oidc.client_id, oidc.client_secret, oidc.ca_file)
     guard = OutboundGuard(parse_networks(settings.outbound.networks))
     provider = IdentityProvider(client, guard, SystemClock())
     try:
-        await provider.describe()
+        await provider.fetch_metadata()
         keys = usable_keys(await provider.fetch_keys())
     except TactfulError as error:
         return DoctorFinding(CHECK, CheckState.RED, error.detail, _MEND)

@@ -26,7 +26,7 @@ from services.orchestrator.adapter_settings import RouteSettings, parse_accounts
 from services.orchestrator.bounce_settings import BounceSettings
 from services.orchestrator.link_settings import OWN_LINKS, LinkSettings
 from services.orchestrator.mail_settings import MailSettings
-from services.orchestrator.sign_in.oidc_settings import OidcSettings
+from services.orchestrator.oidc_settings import OidcSettings
 from services.orchestrator.trial_recipients import OnlyTo, TrialRecipients, parse_recipients
 
 REQUIRED_SETTINGS = (

@@ -20,7 +20,7 @@ from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.page_frame import HOME_PATH, SIGN_IN_PATH, PageRenderer, page_route_class
 from services.orchestrator.sign_in.identity import Identity
 from services.orchestrator.sign_in.people import PersonDisabled, principal_of
-from services.orchestrator.sign_in.provider_sign_in import CALLBACK_PATH, ProviderAnswer, ProviderSignIn
+from services.orchestrator.sign_in.provider_sign_in import CALLBACK_PATH, CallbackAnswer, ProviderSignIn
 from services.orchestrator.sign_in.sign_in_attempts import ATTEMPT_LIFETIME, console_path
 
 BEGIN_PATH: Final = "/console/sign-in/begin"
@@ -66,7 +66,7 @@ def provider_sign_in_routes(context: ConsoleContext, renderer: PageRenderer) -> 
         request: Request, state: str = "", code: str = "", error: str = "", iss: str = ""
     ) -> Response:
         secret = request.cookies.get(ATTEMPT_COOKIE, "")
-        response = await page.complete(secret, ProviderAnswer(state, code, error, iss))
+        response = await page.answer_callback(secret, CallbackAnswer(state, code, error, iss))
         response.delete_cookie(ATTEMPT_COOKIE, **page.cookie_options)  # type: ignore[arg-type]
         return response
 
@@ -87,7 +87,7 @@ class _ProviderSignInPage:
         try:
             begun = await provider.begin(console_path(next_path, HOME_PATH, SIGN_IN_PATH))
         except (IdentityProviderUnavailable, RateLimited) as error:
-            return self._refuse(error)
+            return self._show_fault(error)
         response = RedirectResponse(begun.url, 303)
         response.set_cookie(
             ATTEMPT_COOKIE,
@@ -97,13 +97,13 @@ class _ProviderSignInPage:
         )
         return response
 
-    async def complete(self, secret: str, answer: ProviderAnswer) -> Response:
+    async def answer_callback(self, secret: str, answer: CallbackAnswer) -> Response:
         provider = self._require_provider()
         try:
-            identity, next_path = await provider.complete(secret, answer)
+            identity, next_path = await provider.complete_sign_in(secret, answer)
             return await self._let_in(provider, identity, next_path)
         except (IdentityProviderUnavailable, Permanent) as error:
-            return self._refuse(error)
+            return self._show_fault(error)
 
     async def _let_in(self, provider: ProviderSignIn, identity: Identity, next_path: str) -> Response:
         try:
@@ -124,7 +124,7 @@ class _ProviderSignInPage:
             raise NotFound("people sign in by key here: TACTFUL_OIDC__ISSUER is not set")
         return self._context.provider_sign_in
 
-    def _refuse(self, error: TactfulError) -> Response:
+    def _show_fault(self, error: TactfulError) -> Response:
         names_somebody = isinstance(error, NameTaken)
         log_error("sign_in_failed", error, "warning", cause="" if names_somebody else error.detail)
         fault = FAULTS.get(error.code, _UNVERIFIED)

@@ -17,7 +17,7 @@ from services.kit.http.rate_limits import LimitedKeyRing
 from services.kit.http.sessions import SessionStore, read_form, require_same_origin
 from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.page_frame import HOME_PATH, SIGN_IN_PATH, PageRenderer, page_route_class
-from services.orchestrator.sign_in.oidc_settings import CONSOLE_ACTION
+from services.orchestrator.oidc_settings import CONSOLE_ACTION
 from services.orchestrator.sign_in.sign_in_attempts import console_path
 
 SIGN_OUT_PATH = "/console/sign-out"

@@ -13,16 +13,17 @@ from services.kit.http.answer_types import Page, TimeText
 from services.kit.http.auth import Principal, requires
 from services.kit.http.openapi import answers
 from services.kit.http.paging import DEFAULT_LIMIT, PageCursor, PageLimit, decode_cursor, encode_cursor, to_page
+from services.kit.http.request_body import document_body
 from services.kit.runtime.clock import Clock
-from services.orchestrator.campaigns.api_common import format_optional_instant
+from services.orchestrator.campaigns.api_common import ReasonBody, format_optional_instant
 from services.orchestrator.sign_in import store
-from services.orchestrator.sign_in.people import release_person, set_person_disabled
+from services.orchestrator.sign_in.people import PersonChange, release_person, set_person_disabled
 from services.orchestrator.sign_in.store import Person
 
 
 class PersonFields(TypedDict):
     """Somebody who has signed in. `role`, `topics` and `owners` are those of the last sign-in; `granted_by` is what
-    gave the role there. `subject`: who it is at the provider; null while the next account with this name may be this person.
+    gave the role there. `subject`: who it is at the provider; null while the next account with this name may be it.
     """
 
     id: str
@@ -40,6 +41,9 @@ class PersonFields(TypedDict):
 def people_routes(database: Database, clock: Clock) -> APIRouter:
     """Builds the routes of `/v1/people`."""
     routes = APIRouter(prefix="/v1/people", tags=["people"])
+
+    def made_by(principal: Principal, why: ReasonBody | None) -> PersonChange:
+        return PersonChange(principal.name, clock.now(), why.reason if why else None)
 
     @routes.get("", summary="List who has signed in, by first sign-in", **answers({200: Page[PersonFields]}))
     async def list_people(
@@ -67,20 +71,32 @@ def people_routes(database: Database, clock: Clock) -> APIRouter:
         summary="Disable a person: their sessions end, and their keys are refused",
         **answers({200: PersonFields}, errors.NotFound),
     )
-    async def disable_person(id: str, principal: Principal = requires("keys:write")) -> dict[str, Any]:
-        return _person_document(await set_person_disabled(database, id, True, principal.name, clock.now()))
+    async def disable_person(
+        id: str,
+        principal: Principal = requires("keys:write"),
+        why: ReasonBody | None = document_body(ReasonBody, required=False),
+    ) -> dict[str, Any]:
+        return _person_document(await set_person_disabled(database, id, True, made_by(principal, why)))
 
     @routes.post("/{id}/enable", summary="Enable a disabled person", **answers({200: PersonFields}, errors.NotFound))
-    async def enable_person(id: str, principal: Principal = requires("keys:write")) -> dict[str, Any]:
-        return _person_document(await set_person_disabled(database, id, False, principal.name, clock.now()))
+    async def enable_person(
+        id: str,
+        principal: Principal = requires("keys:write"),
+        why: ReasonBody | None = document_body(ReasonBody, required=False),
+    ) -> dict[str, Any]:
+        return _person_document(await set_person_disabled(database, id, False, made_by(principal, why)))
 
     @routes.post(
         "/{id}/release",
         summary="Let the next account with this person's name be this person",
         **answers({200: PersonFields}, errors.NotFound),
     )
-    async def release_account(id: str, principal: Principal = requires("keys:write")) -> dict[str, Any]:
-        return _person_document(await release_person(database, id, principal.name, clock.now()))
+    async def release_account(
+        id: str,
+        principal: Principal = requires("keys:write"),
+        why: ReasonBody | None = document_body(ReasonBody, required=False),
+    ) -> dict[str, Any]:
+        return _person_document(await release_person(database, id, made_by(principal, why)))
 
     return routes
 

@@ -8,7 +8,7 @@ from schemas.campaign_scope import MAX_SCOPE, SCOPED_ROLE, CampaignScope
 from schemas.key_names import describe_bad_name
 from schemas.roles import Role
 from services.kit.errors import Forbidden
-from services.orchestrator.sign_in.oidc_settings import OidcSettings, find_claim
+from services.orchestrator.oidc_settings import OidcSettings, find_claim
 
 MAX_NAME: Final = 200
 _MAX_VALUES: Final = 2000

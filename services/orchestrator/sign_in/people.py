@@ -11,6 +11,7 @@ longer give their role.
 import secrets
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from schemas.times import Instant
 from services.kit.db.database import Database, Tx
@@ -21,9 +22,9 @@ from services.kit.runtime.clock import Clock
 from services.orchestrator.access.api_keys import NameTaken, check_holder
 from services.orchestrator.access.store import list_key_holders
 from services.orchestrator.campaigns.store import CatalogueLogEntry, append_log_entry
+from services.orchestrator.oidc_settings import OidcSettings
 from services.orchestrator.sign_in import store
 from services.orchestrator.sign_in.identity import Identity
-from services.orchestrator.sign_in.oidc_settings import OidcSettings
 from services.orchestrator.sign_in.store import Person
 
 
@@ -31,6 +32,18 @@ class PersonDisabled(Forbidden):
     """The person may not sign in: an administrator has disabled them."""
 
     default_code = "person_disabled"
+
+
+class PersonChange(NamedTuple):
+    """Who changes a person, when, and why."""
+
+    actor: str
+    at: Instant
+    reason: str | None = None
+
+    def log_entry(self, id: str, action: str, before: str, after: str) -> CatalogueLogEntry:
+        """The entry of the log of changes."""
+        return CatalogueLogEntry("person", id, None, action, before, after, self.actor, self.reason, self.at)
 
 
 class PeopleDirectory:
@@ -105,7 +118,7 @@ def _check_account(name: str, names: Iterable[str]) -> None:
         raise NameTaken(f"`{name}` is the name of another account of the provider; `tactful people release` frees it")
 
 
-async def set_person_disabled(database: Database, id: str, disabled: bool, actor: str, now: Instant) -> Person:
+async def set_person_disabled(database: Database, id: str, disabled: bool, change: PersonChange) -> Person:
     """Disables a person, whose sessions end and whose keys are refused at once, or enables them again.
 
     Does nothing where it is so already. Raises NotFound.
@@ -114,15 +127,15 @@ async def set_person_disabled(database: Database, id: str, disabled: bool, actor
         person = await _get_person(tx, id)
         if (person.disabled is not None) == disabled:
             return person
-        changed = replace(person, disabled=now if disabled else None)
+        changed = replace(person, disabled=change.at if disabled else None)
         await store.set_disabled(tx, id, changed.disabled)
         await store.delete_sessions_of(tx, id)
         action, before, after = ("disable", "enabled", "disabled") if disabled else ("enable", "disabled", "enabled")
-        await append_log_entry(tx, CatalogueLogEntry("person", id, None, action, before, after, actor, None, now))
+        await append_log_entry(tx, change.log_entry(id, action, before, after))
     return changed
 
 
-async def release_person(database: Database, id: str, actor: str, now: Instant) -> Person:
+async def release_person(database: Database, id: str, change: PersonChange) -> Person:
     """Lets the next account with a person's name be this person, as after a change of the provider; their sessions end.
 
     Raises NotFound.
@@ -131,8 +144,7 @@ async def release_person(database: Database, id: str, actor: str, now: Instant) 
         person = await _get_person(tx, id)
         await store.clear_subject(tx, id)
         await store.delete_sessions_of(tx, id)
-        entry = CatalogueLogEntry("person", id, None, "release", "bound", "released", actor, None, now)
-        await append_log_entry(tx, entry)
+        await append_log_entry(tx, change.log_entry(id, "release", "bound", "released"))
     return replace(person, subject=None)
 
 

@@ -1,6 +1,6 @@
 """Sign-in by the company's OpenID provider, from the button to who it is: authorisation code with PKCE.
 
-Pages call `begin` and `complete`; whatever fails is an error of the tree, with a code by which they choose their words.
+Pages call `begin` and `complete_sign_in`; whatever fails is an error of the tree, with a code by which they choose their words.
 """
 
 import hmac
@@ -10,14 +10,14 @@ from schemas.times import MINUTE
 from services.kit.db.database import Database
 from services.kit.errors import Forbidden, RateLimited
 from services.kit.http.oidc.id_token import ExpectedToken, IdTokenRefused, read_id_token
-from services.kit.http.oidc.identity_provider import IdentityProvider, ProviderClient
+from services.kit.http.oidc.identity_provider import IdentityProvider, OidcClient
 from services.kit.http.outbound import OutboundGuard, parse_networks
 from services.kit.http.rate_limits import TokenBuckets
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.settings import SettingsError
+from services.orchestrator.oidc_settings import OidcSettings
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.sign_in.identity import Identity, read_identity
-from services.orchestrator.sign_in.oidc_settings import OidcSettings
 from services.orchestrator.sign_in.people import PeopleDirectory
 from services.orchestrator.sign_in.sign_in_attempts import SignInAttempts
 
@@ -42,7 +42,7 @@ class BegunSignIn(NamedTuple):
     secret: str
 
 
-class ProviderAnswer(NamedTuple):
+class CallbackAnswer(NamedTuple):
     """The parameters with which the provider sends a browser back; empty where it has none."""
 
     state: str = ""
@@ -70,7 +70,7 @@ class ProviderSignIn:
         """Begins a sign-in that leads to this page. Raises RateLimited, IdentityProviderUnavailable."""
         if wait := self._begun.take(""):
             raise RateLimited("too many sign-ins are begun here at the moment", retry_after=wait)
-        await self._provider.describe()  # before anything is stored
+        await self._provider.fetch_metadata()  # before anything is stored
         attempt = await self._attempts.begin(next_path)
         url = await self._provider.authorization_url(
             redirect_uri=self._redirect_uri,
@@ -82,12 +82,12 @@ class ProviderSignIn:
         )
         return BegunSignIn(url, attempt.secret)
 
-    async def complete(self, secret: str, answer: ProviderAnswer) -> tuple[Identity, str]:
+    async def complete_sign_in(self, secret: str, answer: CallbackAnswer) -> tuple[Identity, str]:
         """Who has signed in, and the page that they wanted. `secret`: of the browser's cookie.
 
         Raises StateRefused, ProviderRefused, IdTokenRefused, NoName, NoRole, NoScope, IdentityProviderUnavailable.
         """
-        attempt, next_path = await self._attempts.finish(secret, answer.state)
+        attempt, next_path = await self._attempts.finish_attempt(secret, answer.state)
         issuer = self._provider.client.issuer
         if answer.iss and not hmac.compare_digest(answer.iss.encode(), issuer.encode()):
             raise IdTokenRefused("another provider has answered: `iss` is not ours")  # RFC 9207
@@ -111,5 +111,5 @@ def build_provider_sign_in(settings: OrchestratorSettings, database: Database, c
         guard.check_url(oidc.issuer)
     except (ValueError, OSError) as error:
         raise SettingsError(f"TACTFUL_OIDC__ISSUER: {error}") from None
-    client = ProviderClient(oidc.issuer, oidc.client_id, oidc.client_secret, oidc.ca_file)
+    client = OidcClient(oidc.issuer, oidc.client_id, oidc.client_secret, oidc.ca_file)
     return ProviderSignIn(oidc, IdentityProvider(client, guard, clock), database, clock, settings.web.public_url)

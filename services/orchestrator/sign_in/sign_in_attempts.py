@@ -50,10 +50,10 @@ class SignInAttempt(NamedTuple):
     @property
     def challenge(self) -> str:
         """The SHA-256 of the verifier, which the provider gets beforehand."""
-        return _encode(sha256(self.verifier.encode()).digest())
+        return _base64url(sha256(self.verifier.encode()).digest())
 
     def _derive(self, purpose: str) -> str:
-        return _encode(hmac.new(self.secret.encode(), f"tactful sign-in {purpose}".encode(), sha256).digest())
+        return _base64url(hmac.new(self.secret.encode(), f"tactful sign-in {purpose}".encode(), sha256).digest())
 
 
 class SignInAttempts:
@@ -67,10 +67,10 @@ class SignInAttempts:
         """Begins a sign-in that leads to this page."""
         attempt, now = SignInAttempt(secrets.token_urlsafe(32)), self._clock.now()
         async with self._database.write() as tx:
-            await store.insert_attempt(tx, _digest(attempt.secret), next_path, now + ATTEMPT_LIFETIME, now)
+            await store.insert_attempt(tx, _hash_cookie(attempt.secret), next_path, now + ATTEMPT_LIFETIME, now)
         return attempt
 
-    async def finish(self, secret: str, state: str) -> tuple[SignInAttempt, str]:
+    async def finish_attempt(self, secret: str, state: str) -> tuple[SignInAttempt, str]:
         """Ends the sign-in that a state belongs to, whatever comes of it. Returns it with the page that it leads to.
 
         Raises StateRefused.
@@ -79,7 +79,7 @@ class SignInAttempts:
         if not secret or not hmac.compare_digest(state.encode(), attempt.state.encode()):
             raise StateRefused("the state is not that of this browser")
         async with self._database.write() as tx:
-            next_path = await store.take_attempt(tx, _digest(secret), self._clock.now())
+            next_path = await store.take_attempt(tx, _hash_cookie(secret), self._clock.now())
         if next_path is None:
             raise StateRefused("this sign-in was used, or took too long")
         return attempt, next_path
@@ -96,9 +96,9 @@ def console_path(text: str, home: str, entrance: str) -> str:
     return text
 
 
-def _digest(secret: str) -> str:
+def _hash_cookie(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
-def _encode(octets: bytes) -> str:
+def _base64url(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()

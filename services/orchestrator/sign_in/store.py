@@ -92,8 +92,8 @@ async def insert_person(tx: Tx, person: Person) -> None:
 async def update_person(tx: Tx, person: Person) -> None:
     """Stores with what a person has signed in now."""
     await tx.execute(
-        "UPDATE person SET issuer = :issuer, subject = :subject, role = :role, granted_by = :granted_by, topics = :topics, owners = :owners,"
-        " last_sign_in = :last_sign_in WHERE id = :id",
+        "UPDATE person SET issuer = :issuer, subject = :subject, role = :role, granted_by = :granted_by,"
+        " topics = :topics, owners = :owners, last_sign_in = :last_sign_in WHERE id = :id",
         id=person.id,
         **_changing(person),
     )

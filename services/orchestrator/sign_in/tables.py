@@ -9,7 +9,7 @@ from services.kit.db.bytewise_text import Text
 
 
 def _person() -> list[Column[Any]]:
-    """`issuer` and `subject` are who it is at the provider; `subject` is NULL while any account with this name may be it.
+    """`issuer` and `subject` are who it is at the provider; `subject` is NULL while any account with that name may be.
     `topics` and `owners` are JSON arrays, or NULL.
     """
     return [

@@ -28,11 +28,11 @@ def test_a_scope_covers_what_fits_all_that_it_names() -> None:
     document = {"topic": "news", "owner": "shop"}
     covering = [CampaignScope(), CampaignScope(("news", "x")), CampaignScope((), ("shop",))]
     covering += [CampaignScope(("news",), ("shop",))]
-    assert all(scope.covers(document) for scope in covering)
+    assert all(scope.covers_document(document) for scope in covering)
     others = [CampaignScope(("x",)), CampaignScope((), ("Shop",)), CampaignScope(("news",), ("x",))]
-    assert not any(scope.covers(document) for scope in others)
+    assert not any(scope.covers_document(document) for scope in others)
     for odd in ({}, {"owner": "shop"}, {"topic": None}, [], None, "news", {"topic": ["news"], "owner": "shop"}):
-        assert not CampaignScope(("news",)).covers(odd)
+        assert not CampaignScope(("news",)).covers_document(odd)
 
 
 async def test_a_marketer_changes_what_is_inside_and_reads_all(here: World) -> None:

@@ -55,7 +55,7 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
 
-class _TokenAnswer(msgspec.Struct, frozen=True):
+class _CodeAnswer(msgspec.Struct, frozen=True):
     id_token: str
 
 
@@ -63,14 +63,14 @@ class _KeySet(msgspec.Struct, frozen=True):
     keys: list[dict[str, Any]]
 
 
-class _Kept(NamedTuple):
+class _KeptMetadata(NamedTuple):
     until: Instant
     metadata: ProviderMetadata | None
     failure: str
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderClient:
+class OidcClient:
     """Which provider, and as which of its clients. `ca_file`: PEM, the authority that signed its certificate."""
 
     issuer: str
@@ -82,35 +82,35 @@ class ProviderClient:
 class IdentityProvider:
     """One provider."""
 
-    def __init__(self, client: ProviderClient, guard: OutboundGuard, clock: Clock) -> None:
+    def __init__(self, client: OidcClient, guard: OutboundGuard, clock: Clock) -> None:
         self.client = client
         self._guard = guard
         self._clock = clock
-        self._kept: _Kept | None = None
+        self._kept: _KeptMetadata | None = None
         self._one_at_a_time = asyncio.Lock()
 
-    async def describe(self) -> ProviderMetadata:
+    async def fetch_metadata(self) -> ProviderMetadata:
         """What the provider publishes of itself. Raises IdentityProviderUnavailable."""
         async with self._one_at_a_time:
             now = self._clock.now()
             if self._kept is None or now >= self._kept.until:
                 try:
-                    self._kept = _Kept(now + KEPT_FOR, await self._discover(), "")
+                    self._kept = _KeptMetadata(now + KEPT_FOR, await self._discover(), "")
                 except IdentityProviderUnavailable as error:
-                    self._kept = _Kept(now + FAILURE_KEPT_FOR, None, error.detail)
+                    self._kept = _KeptMetadata(now + FAILURE_KEPT_FOR, None, error.detail)
             if self._kept.metadata is None:
                 raise IdentityProviderUnavailable(self._kept.failure, retry_after=FAILURE_KEPT_FOR / SECOND)
             return self._kept.metadata
 
     async def authorization_url(self, **parameters: str) -> str:
         """The address at the provider to which a person is sent. Raises IdentityProviderUnavailable."""
-        endpoint = (await self.describe()).authorization_endpoint
+        endpoint = (await self.fetch_metadata()).authorization_endpoint
         query = urlencode({"response_type": "code", "client_id": self.client.client_id, **parameters})
         return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{query}"
 
     async def exchange_code(self, code: str, verifier: str, redirect_uri: str) -> str:
         """The ID token for a code. Raises CodeRefused, IdentityProviderUnavailable."""
-        metadata = await self.describe()
+        metadata = await self.fetch_metadata()
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
         form |= {"code_verifier": verifier, "client_id": self.client.client_id}
         headers = self._authenticate(metadata, form)
@@ -120,22 +120,22 @@ class IdentityProvider:
         if status != 200:
             mend = "; check TACTFUL_OIDC__CLIENT_ID and TACTFUL_OIDC__CLIENT_SECRET" if status in (401, 403) else ""
             raise IdentityProviderUnavailable(f"the token endpoint of the provider answers HTTP {status}{mend}")
-        return _decode(body, _TokenAnswer, "the token endpoint").id_token
+        return _decode_answer(body, _CodeAnswer, "the token endpoint").id_token
 
     async def fetch_keys(self) -> list[dict[str, Any]]:
         """The keys with which the provider signs now. Raises IdentityProviderUnavailable."""
-        url = (await self.describe()).jwks_uri
+        url = (await self.fetch_metadata()).jwks_uri
         status, body = await self._request("GET", url, "the key set")
         if status != 200:
             raise IdentityProviderUnavailable(f"the key set of the provider answers HTTP {status}")
-        return _decode(body, _KeySet, "the key set").keys
+        return _decode_answer(body, _KeySet, "the key set").keys
 
     async def _discover(self) -> ProviderMetadata:
         place = f"{self.client.issuer.rstrip('/')}{DISCOVERY_PATH}"
         status, body = await self._request("GET", place, "the description")
         if status != 200:
             raise IdentityProviderUnavailable(f"{place} answers HTTP {status}")
-        metadata = _decode(body, ProviderMetadata, "the description")
+        metadata = _decode_answer(body, ProviderMetadata, "the description")
         if metadata.issuer != self.client.issuer:
             detail = f"the provider calls itself `{metadata.issuer[:200]}`: set TACTFUL_OIDC__ISSUER to exactly this"
             raise IdentityProviderUnavailable(detail)
@@ -173,7 +173,7 @@ class IdentityProvider:
         except TimeoutError:
             raise IdentityProviderUnavailable(f"{what} of the provider takes longer than {TIMEOUT:g} s") from None
         except (ValueError, OSError, aiohttp.ClientError) as error:
-            raise IdentityProviderUnavailable(f"{what} of the provider cannot be had: {_reason(error)}") from None
+            raise IdentityProviderUnavailable(f"{what} of the provider cannot be had: {_failure_words(error)}") from None
         if len(body) > MAX_ANSWER:
             raise IdentityProviderUnavailable(f"{what} of the provider has more than {MAX_ANSWER} bytes")
         return answer.status, body
@@ -199,14 +199,14 @@ async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
     return body
 
 
-def _decode(body: bytes, form: type[Any], what: str) -> Any:
+def _decode_answer(body: bytes, form: type[Any], what: str) -> Any:
     try:
         return msgspec.json.decode(body, type=form)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise IdentityProviderUnavailable(f"{what} of the provider is not what OpenID Connect says") from None
 
 
-def _reason(error: BaseException) -> str:
+def _failure_words(error: BaseException) -> str:
     """What went wrong, without what the provider has sent."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return "its certificate is not trusted; TACTFUL_OIDC__CA_FILE names the authority that signed it"
