@@ -24,7 +24,7 @@ PersonArgument = Annotated[str, typer.Argument(metavar="ID", help="The person's 
 
 
 @app.command("list")
-def list_(output: OutputOption = OutputFormat.TABLE) -> None:
+def list_people(output: OutputOption = OutputFormat.TABLE) -> None:
     """List everybody who has signed in by the company's sign-in."""
     with connect() as api:
         print_data(list(api.list_all(PATH)), output, COLUMNS, empty="nobody has signed in by the company's sign-in")
@@ -42,8 +42,8 @@ def enable(person_id: PersonArgument) -> None:
     print_message(f"enabled {_change(person_id, 'enable')['name']}")
 
 
-@app.command()
-def release(person_id: PersonArgument) -> None:
+@app.command("release")
+def release_account(person_id: PersonArgument) -> None:
     """Let the next account with this name be this person, as after a change of the provider."""
     name = _change(person_id, "release")["name"]
     print_message(f"the next account with the name {name} is {name} from now on")

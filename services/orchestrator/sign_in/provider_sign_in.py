@@ -1,6 +1,6 @@
 """Sign-in by the company's OpenID provider, from the button to who it is: authorisation code with PKCE.
 
-Pages call `begin` and `complete_sign_in`; whatever fails is an error of the tree, with a code by which they choose their words.
+Pages call `begin` and `complete_sign_in`; what fails is an error of the tree, by whose code they choose their words.
 """
 
 import hmac

@@ -5,6 +5,7 @@ prove the provider are taken: a token without one (`alg` none), and one signed w
 """
 
 import hmac
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -110,12 +111,16 @@ def _candidates(keys: Sequence[Mapping[str, Any]], algorithm: str, kid: object) 
         if (kid is not None and each.get("kid") != kid) or each.get("alg", algorithm) != algorithm:
             continue
         try:
-            key: Any = JWKRegistry.import_key(dict(each))
-        except (JoseError, ValueError, TypeError):
+            if each["kty"] != "RSA" or _modulus_bits(each) >= _MIN_RSA_BITS:
+                found.append(JWKRegistry.import_key(dict(each)))
+        except (JoseError, ValueError, TypeError, KeyError):
             continue
-        if each["kty"] != "RSA" or key.public_key.key_size >= _MIN_RSA_BITS:
-            found.append(key)
     return found
+
+
+def _modulus_bits(key: Mapping[str, Any]) -> int:
+    """The size of an RSA key. Raises ValueError, TypeError, KeyError where it is none."""
+    return int.from_bytes(urlsafe_b64decode(key["n"] + "==")).bit_length()
 
 
 def _read_claims(payload: bytes) -> dict[str, Any]:

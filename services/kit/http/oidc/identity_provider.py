@@ -173,7 +173,9 @@ class IdentityProvider:
         except TimeoutError:
             raise IdentityProviderUnavailable(f"{what} of the provider takes longer than {TIMEOUT:g} s") from None
         except (ValueError, OSError, aiohttp.ClientError) as error:
-            raise IdentityProviderUnavailable(f"{what} of the provider cannot be had: {_failure_words(error)}") from None
+            raise IdentityProviderUnavailable(
+                f"{what} of the provider cannot be had: {_failure_words(error)}"
+            ) from None
         if len(body) > MAX_ANSWER:
             raise IdentityProviderUnavailable(f"{what} of the provider has more than {MAX_ANSWER} bytes")
         return answer.status, body
