@@ -6,6 +6,8 @@ from schemas.roles import Role
 
 MAX_SCOPE: Final = 50
 """Topics, and owners, of one scope."""
+MAX_NAMED: Final = 5
+"""Of each, how many are named in words."""
 SCOPED_ROLE: Final = Role.MARKETER
 """The role whose campaigns can be bounded."""
 
@@ -31,13 +33,16 @@ class CampaignScope(NamedTuple):
         return in_topics and (not self.owners or document.get("owner") in self.owners)
 
     def in_words(self) -> str:
-        """In words, such as "the topics news, offers of the owner shop"."""
-        parts = []
-        if self.topics:
-            parts.append(f"the topic{'s' * (len(self.topics) > 1)} {', '.join(self.topics)}")
-        if self.owners:
-            parts.append(f"the owner{'s' * (len(self.owners) > 1)} {', '.join(self.owners)}")
-        return " of ".join(parts) or "all campaigns"
+        """In words, such as "campaigns of the topics news, offers and the owner shop"."""
+        parts = [_name_values(kind, values) for kind, values in (("topic", self.topics), ("owner", self.owners))]
+        return f"campaigns of {' and '.join(filter(None, parts))}" if any(parts) else "all campaigns"
+
+
+def _name_values(kind: str, values: tuple[str, ...]) -> str:
+    if not values:
+        return ""
+    more = f" and {len(values) - MAX_NAMED} more" if len(values) > MAX_NAMED else ""
+    return f"the {kind}{'s' * (len(values) > 1)} {', '.join(values[:MAX_NAMED])}{more}"
 
 
 ALL_CAMPAIGNS: Final = CampaignScope()

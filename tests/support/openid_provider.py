@@ -3,10 +3,12 @@
 It lets in whoever a test says, and can be made to answer what a bad or broken one would.
 """
 
+import asyncio
 import base64
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -124,3 +126,26 @@ async def openid_provider(now: Callable[[], Instant]) -> AsyncIterator[OpenIdPro
         yield made
     finally:
         await runner.cleanup()
+
+
+@contextlib.contextmanager
+def running_provider(now: Callable[[], Instant]) -> Iterator[OpenIdProvider]:
+    """A provider in a thread of its own, for what waits without an event loop."""
+    made: list[OpenIdProvider] = []
+    loop, ready, end = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        async with openid_provider(now) as provider:
+            made.append(provider)
+            ready.set()
+            await end.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    ready.wait(10)
+    try:
+        yield made[0]
+    finally:
+        loop.call_soon_threadsafe(end.set)
+        thread.join(10)
+        loop.close()

@@ -1,41 +1,14 @@
 """`tactful people`, scopes in `tactful keys`, and the check of the sign-in in `tactful doctor`."""
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from services.kit.runtime.clock import SystemClock
 from tests.support.command_line import RunningProduct, run
-from tests.support.openid_provider import CLIENT_ID, OpenIdProvider, openid_provider
+from tests.support.openid_provider import CLIENT_ID, running_provider
 
 pytestmark = pytest.mark.wired
-
-
-@contextmanager
-def running_provider() -> Iterator[OpenIdProvider]:
-    """A provider in a thread of its own."""
-    ready, end, made = threading.Event(), asyncio.Event(), []
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with openid_provider(SystemClock().now) as provider:
-            made.append(provider)
-            ready.set()
-            await end.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    ready.wait(10)
-    try:
-        yield made[0]
-    finally:
-        loop.call_soon_threadsafe(end.set)
-        thread.join(10)
-        loop.close()
 
 
 def test_people_are_listed_and_one_who_is_not_there_is_not_found(tactful: RunningProduct) -> None:
@@ -60,7 +33,7 @@ def finding(settings: dict[str, str]) -> dict[str, str]:
 
 
 def test_doctor_asks_the_provider(tmp_path: Path) -> None:
-    with running_provider() as provider:
+    with running_provider(SystemClock().now) as provider:
         settings = {
             "TACTFUL_DATA_DIR": str(tmp_path),
             "TACTFUL_OIDC__ISSUER": provider.issuer,

@@ -19,8 +19,8 @@ def check_documents(scope: CampaignScope, what: str, documents: Iterable[object]
     """Raises OutOfScope unless all documents are inside."""
     if not all(scope.covers_document(document) for document in documents):
         raise OutOfScope(
-            f"{what} is outside of what you may change: {scope.in_words()}. Ask somebody who may change it, or an "
-            "administrator for a wider scope"
+            f"{what} is none that you may change: you may change {scope.in_words()}. Ask somebody who may change it, "
+            "or an administrator for a wider scope"
         )
 
 
@@ -40,4 +40,4 @@ async def check_campaign(tx: Tx, scope: CampaignScope, head: CampaignHead, *docu
 def check_policy_change(scope: CampaignScope) -> None:
     """Raises OutOfScope where somebody may change some campaigns alone: the policy is for all of them."""
     if not scope.is_everything:
-        raise OutOfScope(f"the policy is for all campaigns, and you may change those of {scope.in_words()} alone")
+        raise OutOfScope(f"the policy is for all campaigns, and you may change {scope.in_words()} alone")

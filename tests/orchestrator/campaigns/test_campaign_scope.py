@@ -35,12 +35,18 @@ def test_a_scope_covers_what_fits_all_that_it_names() -> None:
         assert not CampaignScope(("news",)).covers_document(odd)
 
 
+def test_a_scope_is_told_in_words_and_not_at_length() -> None:
+    assert CampaignScope().in_words() == "all campaigns"
+    assert CampaignScope(("a", "b"), ("c",)).in_words() == "campaigns of the topics a, b and the owner c"
+    assert CampaignScope((), tuple("abcdefgh")).in_words() == "campaigns of the owners a, b, c, d, e and 3 more"
+
+
 async def test_a_marketer_changes_what_is_inside_and_reads_all(here: World) -> None:
     await make_marketer(here, "inside", topics=["referrals"])
     await make_marketer(here, "outside", topics=["account"], owners=["shop"])
     refused = await here.call("marketer", "PUT", PATH, name="outside", json=campaign())
     assert (refused.status_code, refused.json()["code"]) == (403, "out_of_scope")
-    assert "the topic account of the owner shop" in refused.json()["detail"]
+    assert "you may change campaigns of the topic account and the owner shop." in refused.json()["detail"]
     assert (await here.call("viewer", "GET", PATH)).status_code == 404, "nothing was stored"
     assert await code_of(here, "inside", "PUT", PATH, campaign()) == "done"
     assert (await here.call("marketer", "GET", PATH, name="outside")).status_code == 200
