@@ -67,7 +67,7 @@ def provider_sign_in_routes(context: ConsoleContext, renderer: PageRenderer) -> 
     ) -> Response:
         secret = request.cookies.get(ATTEMPT_COOKIE, "")
         response = await page.answer_callback(secret, CallbackAnswer(state, code, error, iss))
-        response.delete_cookie(ATTEMPT_COOKIE, **page.cookie_options)  # type: ignore[arg-type]
+        page.clear_cookie(response)
         return response
 
     return routes
@@ -79,8 +79,7 @@ class _ProviderSignInPage:
     def __init__(self, context: ConsoleContext, renderer: PageRenderer) -> None:
         self._context = context
         self._renderer = renderer
-        secure = context.settings.web.public_url.startswith("https:")
-        self.cookie_options = {"path": SIGN_IN_PATH, "secure": secure, "httponly": True, "samesite": "lax"}
+        self._secure = context.settings.web.public_url.startswith("https:")
 
     async def begin(self, next_path: str) -> Response:
         provider = self._require_provider()
@@ -93,9 +92,16 @@ class _ProviderSignInPage:
             ATTEMPT_COOKIE,
             begun.secret,
             max_age=ATTEMPT_LIFETIME // SECOND,
-            **self.cookie_options,  # type: ignore[arg-type]
+            path=SIGN_IN_PATH,
+            secure=self._secure,
+            httponly=True,
+            samesite="lax",
         )
         return response
+
+    def clear_cookie(self, response: Response) -> None:
+        """Deletes the cookie of a sign-in that has ended."""
+        response.delete_cookie(ATTEMPT_COOKIE, path=SIGN_IN_PATH, secure=self._secure, httponly=True, samesite="lax")
 
     async def answer_callback(self, secret: str, answer: CallbackAnswer) -> Response:
         provider = self._require_provider()
