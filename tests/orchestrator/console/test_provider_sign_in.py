@@ -202,7 +202,7 @@ def _by_a_withdrawn_key(provider: OpenIdProvider, claims: Claims) -> str:
     return provider.write_token(claims, provider.rotate())
 
 
-FORGERIES = {
+FORGERIES: dict[str, Callable[[OpenIdProvider, Claims], str]] = {
     "alg none": _unsigned,
     "signed with the secret": _by_secret,
     "signed with the public key": _by_public_key,
