@@ -28,7 +28,8 @@ UNTOLD: Final[Mapping[str, str]] = {
 
 
 def _describe_request(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "body"} | named(read_proof(bytes(row["body"])))
+    proof: dict[str, Any] = named(read_proof(bytes(row["body"])))
+    return {name: value for name, value in row.items() if name != "body"} | proof
 
 
 def list_sections(region: str | None) -> tuple[ExportSection, ...]:

@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 import aiohttp
@@ -43,6 +43,9 @@ class CodeRefused(IdTokenRefused):
     """The provider does not exchange the code: it was used, has ended, or is not ours."""
 
     default_code = "code_refused"
+
+
+AnswerForm = TypeVar("AnswerForm")
 
 
 class ProviderMetadata(msgspec.Struct, frozen=True):
@@ -201,7 +204,7 @@ async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
     return body
 
 
-def _decode_answer(body: bytes, form: type[Any], what: str) -> Any:
+def _decode_answer(body: bytes, form: type[AnswerForm], what: str) -> AnswerForm:
     try:
         return msgspec.json.decode(body, type=form)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
