@@ -31,7 +31,8 @@ def test_a_scope_covers_what_fits_all_that_it_names() -> None:
     assert all(scope.covers_document(document) for scope in covering)
     others = [CampaignScope(("x",)), CampaignScope((), ("Shop",)), CampaignScope(("news",), ("x",))]
     assert not any(scope.covers_document(document) for scope in others)
-    for odd in ({}, {"owner": "shop"}, {"topic": None}, [], None, "news", {"topic": ["news"], "owner": "shop"}):
+    odd_documents: list[Any] = [{}, {"owner": "shop"}, {"topic": None}, [], None, "news", {"topic": ["news"]}]
+    for odd in odd_documents:
         assert not CampaignScope(("news",)).covers_document(odd)
 
 
