@@ -13,6 +13,7 @@ from tactful import doctor_checks
 from tactful.command_errors import CommandError
 from tactful.db_command import DatabaseService
 from tactful.doctor_checks import CheckState, DoctorFinding
+from tactful.doctor_sign_in import check_sign_in
 from tactful.output import OutputFormat, OutputOption, print_data, show_spinner
 from tactful.python_check import check_python
 
@@ -79,6 +80,8 @@ async def _run_checks(settings: DeploymentSettings, service: DatabaseService) ->
     for finding in doctor_checks.check_api():
         yield finding
     yield doctor_checks.check_audit_log(settings, development)
+    if settings.oidc.issuer is not None:
+        yield await check_sign_in(settings, settings.oidc.issuer)
     yield doctor_checks.check_campaigns()
     for finding in doctor_checks.check_dead_letters():
         yield finding

@@ -16,6 +16,8 @@ COLUMNS = {
     "name": "name",
     "role": "role",
     "sources": "sources",
+    "topics": "topics",
+    "owners": "owners",
     "created": "created",
     "expires": "expires",
     "revoked": "revoked",
@@ -39,10 +41,18 @@ def create(
     person: Annotated[
         str | None, typer.Option(help="Who holds it; without this it is that of a program with its name.")
     ] = None,
+    topic: Annotated[
+        list[str] | None,
+        typer.Option(help="A topic whose campaigns a marketer may change; by default all. Repeatable."),
+    ] = None,
+    owner: Annotated[
+        list[str] | None, typer.Option(help="An owner whose campaigns a marketer may change. Repeatable.")
+    ] = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Create a key. It is shown only once."""
     given = {"person": person, "expires": expires, "sources": source or None}
+    given |= {"topics": topic or None, "owners": owner or None}
     body = {"name": name, "role": role.value, **{field: value for field, value in given.items() if value is not None}}
     with connect() as api:
         created_key = api.post(PATH, body)

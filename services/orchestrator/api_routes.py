@@ -63,6 +63,7 @@ from services.orchestrator.insight.simulations import api as simulations_api
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.decide import PlannedMessage
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.sign_in import api as people_api
 from services.orchestrator.subject_export import api as export_api
 
 
@@ -129,10 +130,8 @@ def orchestrator_routes(
 
 
 def _access_routes(database: Database, clock: Clock, erased: ErasedCustomers) -> list[APIRouter]:
-    return [
-        access_api.key_routes(database, clock),
-        audit_log_api.audit_log_routes(database, erased.pseudonyms.of_customer),
-    ]
+    keys, people = access_api.key_routes(database, clock), people_api.people_routes(database, clock)
+    return [keys, people, audit_log_api.audit_log_routes(database, erased.pseudonyms.of_customer)]
 
 
 def _hold_routes(

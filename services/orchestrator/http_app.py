@@ -23,6 +23,7 @@ from services.orchestrator.delivery.rendering import explanation_renderer
 from services.orchestrator.erasure.proof import ErasureProofs
 from services.orchestrator.explain.explainer import Explainer
 from services.orchestrator.holds.lift_plan import HoldPlanner
+from services.orchestrator.sign_in.provider_sign_in import build_provider_sign_in
 
 
 def build_console_context(components: Components, bus: Bus, health: Health) -> console.ConsoleContext:
@@ -46,7 +47,14 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
             explanation_renderer(components.snapshot, components.links, settings),
         ),
         letters=components.letters,
-        sessions=SessionStore(database, clock, path="/console", secure=settings.web.public_url.startswith("https:")),
+        sessions=SessionStore(
+            database,
+            clock,
+            path="/console",
+            secure=settings.web.public_url.startswith("https:"),
+            takes_keys=settings.oidc.key_sign_in,
+        ),
+        provider_sign_in=build_provider_sign_in(settings, database, clock),
         audit=RequestAudit("orchestrator", components.audit_recorder, components.erased.pseudonyms.of_customer),
         key_ring=add_admin_key(settings.admin_key, DatabaseKeyRing(database, clock)),
         health=health,
@@ -118,4 +126,5 @@ def build_http_app(
         max_body=components.settings.web.max_body,
         rate=components.settings.web.rate,
         audit=console_context.audit,
+        people=None if console_context.provider_sign_in is None else console_context.provider_sign_in.people,
     )

@@ -26,6 +26,7 @@ from services.orchestrator.adapter_settings import RouteSettings, parse_accounts
 from services.orchestrator.bounce_settings import BounceSettings
 from services.orchestrator.link_settings import OWN_LINKS, LinkSettings
 from services.orchestrator.mail_settings import MailSettings
+from services.orchestrator.oidc_settings import OidcSettings
 from services.orchestrator.trial_recipients import OnlyTo, TrialRecipients, parse_recipients
 
 REQUIRED_SETTINGS = (
@@ -129,6 +130,7 @@ def _with_extension_sections(base: type[ConnectedServiceSettings]) -> type[Conne
             "retention",
             "agents",
             "audit",
+            "oidc",
             "mail",
             "bounces",
             "links",
@@ -156,6 +158,7 @@ class OrchestratorSettings(ExtensionSections):
     dispatch: DispatchSettings = DispatchSettings()
     agents: AgentSettings = AgentSettings()
     audit: AuditSettings = AuditSettings()
+    oidc: OidcSettings = OidcSettings()
     mail: MailSettings = MailSettings()
     bounces: BounceSettings = BounceSettings()
     tracked_links: LinkSettings = LinkSettings()

@@ -108,7 +108,12 @@ def _with_names(request: Request, planted: Planted) -> Request:
     """The request about objects that exist, so that it gets further than to `not found`."""
     names = planted.names
     id = next(
-        (names[name] for name in ("job", "letter", "message", "key", "decision") if f"/{name}s" in request.url), "1"
+        (
+            names[name]
+            for name in ("job", "letter", "message", "key", "decision", "person")
+            if f"/{name}s" in request.url
+        ),
+        "1",
     )
     known = {"customer": "c-1", "key": "outage" if "holds" in request.template else "offer", "number": "1", "id": id}
     known |= {f"{name}_id": id for name, id in names.items()}

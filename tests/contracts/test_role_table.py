@@ -6,6 +6,12 @@ from services.development.api_reference import describe_api
 
 ADMIN_ALONE = {"keys:read", "keys:write", "clock:read", "clock:write", "demo:read", "demo:write"}
 """Actions of routes that no other role may call."""
+OPEN_PAGES = {
+    *(("GET", "/console"), ("GET", "/console/static/{name}"), ("GET", "/console/{path}")),  # the last one finds nothing
+    *(("GET", "/console/sign-in"), ("POST", "/console/sign-in"), ("POST", "/console/sign-out")),
+    *(("GET", "/console/sign-in/begin"), ("GET", "/console/sign-in/callback")),
+}
+"""What the console shows to strangers."""
 
 
 def test_every_grant_is_asked_for_by_a_route_and_every_route_asks_for_a_grant() -> None:
@@ -17,3 +23,9 @@ def test_every_grant_is_asked_for_by_a_route_and_every_route_asks_for_a_grant() 
     assert guarded - granted - ADMIN_ALONE == set(), "no role but admin may call these routes"
     assert ADMIN_ALONE & granted == set()
     assert {*FLOW_ACTIONS, *UNAUDITED_LOOKS} <= asked | ADMIN_ALONE, "the audit names actions that nothing asks for"
+
+
+def test_pages_that_strangers_may_open_are_those_of_the_sign_in() -> None:
+    access = describe_api().access
+    found = {(method, path) for (method, path), rule in access.items() if rule.kind == "public" and "/console" in path}
+    assert found == OPEN_PAGES

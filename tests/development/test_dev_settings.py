@@ -72,6 +72,16 @@ TAKES_EFFECT = {
     "TACTFUL_AGENTS__MESSAGES_PER_DAY": "5",
     "TACTFUL_AUDIT__KEY": "an-audit-key-that-was-given",
     "TACTFUL_AUDIT__HEADS_FILE": "heads.jsonl",
+    "TACTFUL_OIDC__CLIENT_ID": "tactful",
+    "TACTFUL_OIDC__CLIENT_SECRET": "the-secret-of-the-client",
+    "TACTFUL_OIDC__SCOPES": "openid profile groups",
+    "TACTFUL_OIDC__ROLE_CLAIM": "realm_access.roles",
+    "TACTFUL_OIDC__ROLES": "staff=viewer",
+    "TACTFUL_OIDC__PERSON_CLAIM": "email",
+    "TACTFUL_OIDC__TOPICS_CLAIM": "topics",
+    "TACTFUL_OIDC__OWNERS_CLAIM": "teams",
+    "TACTFUL_OIDC__SESSION": "30",
+    "TACTFUL_OIDC__CA_FILE": "company.pem",
     "TACTFUL_RETENTION__CONTENTS": "90",
     "TACTFUL_RETENTION__INBOX_KEYS": "60",
     "TACTFUL_RETENTION__SHADOW": "14",
@@ -107,8 +117,11 @@ NEED_A_SECURITY_PROTOCOL = {
     if field not in ("bootstrap", "events_topic", "messages_topic", "optouts_topic", "security_protocol")
 }
 """Refused without TACTFUL_KAFKA__SECURITY_PROTOCOL, which is refused here."""
-NEED_ANOTHER = {"TACTFUL_WEB__KEY_FILE", "TACTFUL_WEB__KEY_PASSWORD", "TACTFUL_SERVICES__CA_FILE"}
-"""Refused without a certificate or an address with https, which are refused here."""
+NEED_ANOTHER = {
+    *("TACTFUL_WEB__KEY_FILE", "TACTFUL_WEB__KEY_PASSWORD", "TACTFUL_SERVICES__CA_FILE"),
+    *("TACTFUL_OIDC__ISSUER", "TACTFUL_OIDC__KEY_SIGN_IN"),
+}
+"""Refused without a certificate or an address with https, which are refused here, or without other settings."""
 LAB = LabKeys("0" * 32)
 OF_EXTENSIONS = (*ADAPTER_REGISTRY.declarations, *CHANNEL_REGISTRY.declarations)
 HIDDEN = ("TACTFUL_ADAPTERS__", *(f"TACTFUL_{id.upper()}__" for id in OF_EXTENSIONS))

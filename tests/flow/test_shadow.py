@@ -19,8 +19,16 @@ from tests.support.live_product import CLOUD_EVENT, Live, live
 pytestmark = pytest.mark.wired
 
 OURS = ("shadow_count", "shadow_sample")
-CATALOGUE = ("catalogue_log", "catalogue_state", "campaign", "campaign_version", "policy_version", "api_key")
-KITS = ("idempotency", "schema_version", "partition_lease", "sqlite_sequence", "session", "sign_in_link")
+CATALOGUE = ("catalogue_log", "catalogue_state", "campaign", "campaign_version", "policy_version", "api_key", "person")
+KITS = (
+    "idempotency",
+    "schema_version",
+    "partition_lease",
+    "sqlite_sequence",
+    "session",
+    "sign_in_link",
+    "sign_in_attempt",
+)
 
 
 async def approved(product: Live, path: str, document: dict[str, Any], at: str = "") -> str:

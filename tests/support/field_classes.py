@@ -163,7 +163,9 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "JobWithItems": "items",
     "AuditHeadFields": ALL,
     "AuditRecordFields": ALL,
-    "KeyFields": "id name role person program prefix created created_by revoked last_used expires sources",
+    "KeyFields": (
+        "id name role person program prefix created created_by revoked last_used expires sources topics owners"
+    ),
     "LetterError": "class message attempts",
     "LetterEvent": "source id type",
     "LetterFields": (
@@ -184,7 +186,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
     "ReceiptFields": "kind permanent by_machine detail adapter at received",
     "ReplyFields": ("id customer channel adapter message_id hidden at received state decided_by decided_at"),
     "RouteFields": ALL,
-    "NewKey": "id name role person program expires sources",
+    "NewKey": "id name role person program expires sources topics owners",
     "NotTriggered": "campaign words",
     "NoteFields": "pointer code detail nearest",
     "PlacedHold": "enforced in_flight notes",
@@ -210,6 +212,7 @@ OPERATIONAL: Final[Mapping[str, str]] = {
         "decided_at decision_reason notice"
     ),
     "Replay": "same facts_at decision sentence unknown",
+    "PersonFields": "id name subject role granted_by topics owners created last_sign_in disabled",
     "PublicKeyFields": ALL,
     "SandboxMessage": "message_id customer campaign channel at",
     "ScopeNote": "pointer code detail",

@@ -14,12 +14,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from schemas.campaign_scope import CampaignScope
 from schemas.message import Message
 from schemas.roles import Role
 from schemas.times import HOUR, format_instant
 from services.kit.bus.protocol import Outgoing
 from services.orchestrator.access import api_keys
 from services.orchestrator.delivery.adapters.sandbox import store as sandbox_store
+from services.orchestrator.sign_in import store as people_store
+from services.orchestrator.sign_in.store import Person
 from tests.support.document_builders import MONDAY, campaign, customer, event, policy
 from tests.support.live_product import Live, live
 
@@ -218,6 +221,13 @@ async def _plant_paper(product: Live, planted: Planted) -> None:
         await sandbox_store.insert_messages(tx, [drawn], MONDAY - HOUR)
 
 
+_SIGNED_IN = Person(
+    *("person_planted", "https://login.example.org", "subject-1", "grace", Role.MARKETER, "makers"),
+    *(CampaignScope(("news",), ("shop",)), MONDAY, MONDAY),
+)
+"""Somebody who has signed in by the company's sign-in."""
+
+
 async def _name_objects(product: Live, planted: Planted) -> None:
     messages = (await product.ask("GET", "/v1/messages"))["items"]
     decisions = await product.decisions()
@@ -230,6 +240,9 @@ async def _name_objects(product: Live, planted: Planted) -> None:
         while (await product.ask("GET", f"/v1/customers/c-1/exports/{asked['id']}"))["state"] != "done":
             await asyncio.sleep(0.1)
     planted.names["key"] = (await product.ask("POST", "/v1/keys", {"name": "spare", "role": "viewer"}))["id"]
+    async with product.database.write() as tx:
+        await people_store.insert_person(tx, _SIGNED_IN)
+    planted.names["person"] = _SIGNED_IN.id
     text = {"text": "Yes, send me news.", "locale": "en"}
     planted.names["wording"] = (await product.ask("PUT", "/v1/consents/wordings", text))["key"]
     planted.links = set(_LINK.findall(json.dumps(messages)))

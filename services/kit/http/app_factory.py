@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from services.kit.http import middleware, openapi, problems
 from services.kit.http.audit_trail import RequestAudit
-from services.kit.http.auth import GuardContext, KeyRing, RouteAccess, hash_key, public
+from services.kit.http.auth import GuardContext, KeyRing, People, RouteAccess, hash_key, public
 from services.kit.http.idempotency import IdempotencyStore, ReplayResponse
 from services.kit.http.openapi_page import OpenApiPage
 from services.kit.http.rate_limits import RequestRate
@@ -79,6 +79,7 @@ def build_app(
     large_bodies: Mapping[str, int] = MappingProxyType({}),
     rate: float | None = None,
     audit: RequestAudit | None = None,
+    people: People | None = None,
     lifespan: Lifespan | None = None,
     version: str = "1",
 ) -> FastAPI:
@@ -87,7 +88,7 @@ def build_app(
     Raises ValueError for a route without `requires`, `public` or `service_only`, for one with several of them, for
     `service_only` routes without a service key, and for mounts, which cannot be guarded. `max_body` is in bytes;
     `large_bodies`: paths whose routes take another size, which they read as a stream. `rate`: the requests a second of
-    one key; None: any number. `audit` records who asks for what.
+    one key; None: any number. `audit` records who asks for what. `people`: who signs in by the company's own sign-in.
     """
     app = FastAPI(
         title=title,
@@ -106,6 +107,7 @@ def build_app(
         *(keys, hash_key(secret) if secret else None, idempotency, sessions, _query_parameters(contexts)),
         rate=None if rate is None else RequestRate(rate),
         audit=audit,
+        people=people,
     )
     problems.install_error_handlers(app)
     app.add_exception_handler(ReplayResponse, _handle_replay)

@@ -21,7 +21,7 @@ from services.kit.http import request_parsing
 from services.kit.http.audit_trail import RequestAudit
 from services.kit.http.idempotency import IdempotencyStore, IdempotencyUnsupported
 from services.kit.http.principals import Principal
-from services.kit.http.sessions import SessionStore
+from services.kit.http.sessions import SessionStore, SignedInUser
 
 __all__ = ["Principal", "authenticate", "public", "requires", "service_only"]
 
@@ -44,6 +44,13 @@ class KeyRing(Protocol):
 
     async def find_principal(self, digest: str) -> Principal | None:
         """The owner of the key whose `digest_of` this is; None when unknown, revoked or expired."""
+
+
+class People(Protocol):
+    """Knows the people who sign in by the company's own sign-in."""
+
+    async def find_principal(self, user: SignedInUser) -> Principal | None:
+        """Who has the session; None where the person is not let in any more, or not with this role."""
 
 
 class GeneratedKey(NamedTuple):
@@ -150,6 +157,7 @@ class GuardContext:
     query_parameters: Mapping[int, Collection[str]] = field(default_factory=dict)
     rate: Rate | None = None
     audit: RequestAudit | None = None
+    people: People | None = None
 
 
 async def authenticate(request: Request) -> Principal | None:
@@ -173,6 +181,8 @@ async def _find_signed_in(guards: GuardContext, request: Request) -> Principal |
         return None
     if user.key_digest is not None:
         return await guards.key_ring.find_principal(user.key_digest)
+    if user.person is not None:
+        return None if guards.people is None else await guards.people.find_principal(user)
     return Principal(user.name, user.role, f"session:{user.id}")
 
 
@@ -246,9 +256,8 @@ async def _refuse(
         await guards.audit.refuse(request, principal, action)
     allowed_roles = ", ".join(role for role in ALLOWED_ACTIONS if is_allowed(role, action))
     advice = f"; name one customer by `{parameter}`" if parameter else ""
-    return Forbidden(
-        f"`{action}` needs one of the roles {allowed_roles}; this key has the role {principal.role}{advice}"
-    )
+    holder = "this key has" if _bearer_key(request) is not None else "you have"
+    return Forbidden(f"`{action}` needs one of the roles {allowed_roles}; {holder} the role {principal.role}{advice}")
 
 
 def requires(

@@ -1,8 +1,9 @@
 """Browser sign-in: one-time links, cookie sessions, and CSRF protection.
 
-Only digests of links and session ids are stored. A session ends 12 hours after it began, when its owner signs out, and
-as soon as the key it was opened with is revoked. The cookie is limited to the path of the pages, so no other route
-accepts it.
+Only digests of links and session ids are stored. A session ends 12 hours after it began, or earlier if it was
+opened for a shorter time, when its owner signs out, as soon as the key it was opened with is revoked, and when the
+person who opened it by the company's sign-in is no longer let in. The cookie is limited to the path of the pages, so no
+other route accepts it.
 """
 
 import hmac
@@ -46,7 +47,7 @@ def _owner_columns() -> list[Column[Any]]:
 
 SESSION_TABLES: dict[str, TableColumns] = {
     "sign_in_link": _owner_columns,
-    "session": lambda: [*_owner_columns(), Column("key_digest", Text)],
+    "session": lambda: [*_owner_columns(), Column("key_digest", Text), Column("person", Text)],
 }
 """Tables of the service whose pages people sign in to; its migrations create them."""
 
@@ -64,12 +65,15 @@ class BadCsrfToken(Forbidden):
 
 
 class SignedInUser(NamedTuple):
-    """The signed-in person. `key_digest` is the digest of the API key the session was opened with, if any."""
+    """The signed-in person. `key_digest`: of the API key the session was opened with, if any. `person`: the id of who
+    opened it by the company's sign-in.
+    """
 
     name: str
     role: Role
     id: str
     key_digest: str | None
+    person: str | None = None
 
 
 class LinkOwner(NamedTuple):
@@ -82,12 +86,17 @@ class LinkOwner(NamedTuple):
 class SessionStore:
     """Links and sessions in the database."""
 
-    def __init__(self, database: Database, clock: Clock, *, path: str, secure: bool = False) -> None:
-        """`path`: the path of the pages. `secure`: they are served over https only."""
+    def __init__(
+        self, database: Database, clock: Clock, *, path: str, secure: bool = False, takes_keys: bool = True
+    ) -> None:
+        """`path`: the path of the pages. `secure`: they are served over https only. `takes_keys`: a session that was
+        opened with a key counts.
+        """
         self._database = database
         self._clock = clock
         self._path = path
         self._secure = secure
+        self._takes_keys = takes_keys
 
     async def issue_link(self, name: str, role: Role) -> str:
         """Issues a token that signs this person in once, within 15 minutes."""
@@ -123,7 +132,14 @@ class SessionStore:
         now = self._clock.now()
         async with self._database.write() as tx:
             await _delete_expired(tx, now)
-            return await _insert_session(tx, name, role, now, key_digest)
+            return await _insert_session(tx, name, role, now, key_digest=key_digest)
+
+    async def open_person_session(self, name: str, role: Role, person: str, lifetime: int) -> str:
+        """Opens a session for a person, for `lifetime` microseconds, and returns its id."""
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            await _delete_expired(tx, now)
+            return await _insert_session(tx, name, role, now, lifetime, person=person)
 
     async def find_user(self, request: Request) -> SignedInUser | None:
         """Returns who sent the request, by its cookie; None without a valid session, and for what is no page: a session
@@ -137,16 +153,16 @@ class SessionStore:
             return None
         async with self._database.read() as tx:
             row = await tx.row(
-                "SELECT name, role, key_digest FROM session WHERE digest = :digest AND expires > :now",
+                "SELECT name, role, key_digest, person FROM session WHERE digest = :digest AND expires > :now",
                 digest=_hash_secret(id),
                 now=self._clock.now(),
             )
-        if row is None:
+        if row is None or (row.key_digest is not None and not self._takes_keys):
             return None
         if request.method not in _SAFE_METHODS:
             require_same_origin(request)
             await _require_csrf_token(request, id)
-        return SignedInUser(row.name, Role(row.role), _hash_secret(id)[:16], row.key_digest)
+        return SignedInUser(row.name, Role(row.role), _hash_secret(id)[:16], row.key_digest, row.person)
 
     async def close_session(self, request: Request) -> None:
         """Ends the session of this request on all devices."""
@@ -155,12 +171,12 @@ class SessionStore:
                 "DELETE FROM session WHERE digest = :digest", digest=_hash_secret(request.cookies.get(COOKIE, ""))
             )
 
-    def set_cookie(self, response: Response, id: str) -> None:
-        """Sets the session cookie."""
+    def set_cookie(self, response: Response, id: str, lifetime: int = SESSION_LIFETIME) -> None:
+        """Sets the session cookie, for `lifetime` microseconds."""
         response.set_cookie(
             COOKIE,
             id,
-            max_age=SESSION_LIFETIME // SECOND,
+            max_age=lifetime // SECOND,
             path=self._path,
             secure=self._secure,
             httponly=True,
@@ -227,9 +243,11 @@ def _hash_secret(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
-async def _insert_session(tx: Tx, name: str, role: Role, now: Instant, key_digest: str | None = None) -> str:
+async def _insert_session(
+    tx: Tx, name: str, role: Role, now: Instant, lifetime: int = SESSION_LIFETIME, **opened_by: str | None
+) -> str:
     id = secrets.token_urlsafe(32)
-    await _insert_row(tx, "session", _hash_secret(id), name, role, now, SESSION_LIFETIME, key_digest=key_digest)
+    await _insert_row(tx, "session", _hash_secret(id), name, role, now, lifetime, **opened_by)
     return id
 
 

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from schemas.campaign_scope import MAX_SCOPE, SCOPED_ROLE, CampaignScope
 from schemas.documents import did_you_mean
 from schemas.event_sources import MAX_SOURCES
-from schemas.fields import Document, Duration, EventSource, InstantField, Text, as_tuple, distinct
+from schemas.fields import Document, Duration, EventSource, InstantField, Key, Text, as_tuple, distinct
 from schemas.key_names import describe_bad_name
 from schemas.roles import Role, is_allowed
 from schemas.times import DAY, Instant
@@ -28,6 +29,7 @@ from services.orchestrator.campaigns.api_common import format_optional_instant
 MAX_OVERLAP = 30 * DAY
 _EXAMPLES = {
     "a colleague": {"name": "ada", "person": "ada", "role": "marketer"},
+    "a marketer of one team": {"name": "eve", "person": "eve", "role": "marketer", "owners": ["shop"]},
     "a program, for a year": {
         "name": "shop",
         "program": "shop",
@@ -44,6 +46,8 @@ class KeyRequest(Document):
     `person` or `program`: who holds it; without either it is that of the program with its name. All keys of a person
     are one pair of eyes, whatever their names.
     `sources`: the sources of the events that it may send and read, each with those below it; any source without.
+    `topics`, `owners`: of the campaigns that a marketer's key may change; without them it may change all. Where both
+    are given, a campaign needs one of each.
     """
 
     name: Text
@@ -54,6 +58,8 @@ class KeyRequest(Document):
     sources: (
         Annotated[tuple[EventSource, ...], as_tuple, Field(min_length=1, max_length=MAX_SOURCES), distinct] | None
     ) = None
+    topics: Annotated[tuple[Key, ...], as_tuple, Field(min_length=1, max_length=MAX_SCOPE), distinct] | None = None
+    owners: Annotated[tuple[Text, ...], as_tuple, Field(min_length=1, max_length=MAX_SCOPE), distinct] | None = None
 
 
 class Rotation(Document):
@@ -72,6 +78,8 @@ class NewKey(TypedDict):
     program: str | None
     expires: TimeText | None
     sources: list[str]
+    topics: list[str]
+    owners: list[str]
     key: str
 
 
@@ -90,6 +98,8 @@ class KeyFields(TypedDict):
     last_used: TimeText | None
     expires: TimeText | None
     sources: list[str]
+    topics: list[str]
+    owners: list[str]
 
 
 def key_routes(database: Database, clock: Clock) -> APIRouter:
@@ -113,6 +123,7 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
             sources=sources,
             person=new.person,
             actor_id=principal.key_id,
+            scope=CampaignScope(new.topics or (), new.owners or ()),
         )
         return _new_key(key, plain)
 
@@ -178,6 +189,11 @@ def _check_request(new: KeyRequest, role: Role, now: Instant) -> None:
         problems.append(Problem("/expires", "already_over", "this time is over; leave it out for a key without end"))
     if new.sources and not is_allowed(role, "events:write"):
         problems.append(Problem("/sources", "no_events", f"the role {role} sends no events; leave this out"))
+    problems += [
+        Problem(f"/{field}", "not_scoped", f"only keys of the role {SCOPED_ROLE} have {field}; leave this out")
+        for field in ("topics", "owners")
+        if getattr(new, field) and role is not SCOPED_ROLE
+    ]
     if problems:
         raise Invalid("the key cannot be created; see errors.", errors=problems)
 
@@ -190,6 +206,8 @@ def _new_key(key: ApiKey, plain: str) -> dict[str, Any]:
         **_holder(key),
         "expires": format_optional_instant(key.expires),
         "sources": list(key.sources),
+        "topics": list(key.scope.topics),
+        "owners": list(key.scope.owners),
         "key": plain,
     }
 
@@ -222,4 +240,6 @@ def _key_document(key: ApiKey) -> dict[str, Any]:
         "last_used": format_optional_instant(key.last_used),
         "expires": format_optional_instant(key.expires),
         "sources": list(key.sources),
+        "topics": list(key.scope.topics),
+        "owners": list(key.scope.owners),
     }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from schemas.campaign_scope import ALL_CAMPAIGNS, CampaignScope
 from schemas.key_names import skeleton
 from schemas.roles import Role
 from schemas.times import Instant
@@ -28,8 +29,8 @@ class DatabaseKeyRing:
         self._clock = clock
 
     async def find_principal(self, digest: str) -> Principal | None:
-        """Returns the owner of a key, or None if it is unknown, revoked or expired. Raises Transient if the database is
-        unreachable.
+        """Returns the owner of a key, or None if it is unknown, revoked or expired, or its person is disabled. Raises
+        Transient if the database is unreachable.
         """
         async with self._database.answering_within(KEY_CHECK_SECONDS), self._database.read() as tx:
             key = await store.get_key_by_digest(tx, digest)
@@ -40,7 +41,7 @@ class DatabaseKeyRing:
             with suppress(Transient):  # a key stays valid while its last use cannot be recorded
                 async with self._database.answering_within(KEY_CHECK_SECONDS), self._database.write() as tx:
                     await store.record_key_use(tx, key.id, now)
-        return Principal(key.name, key.role, key.id, key.sources, key.person)
+        return Principal(key.name, key.role, key.id, key.sources, key.person, key.scope)
 
 
 class NameTaken(Conflict):
@@ -60,21 +61,24 @@ async def create_key(
     sources: tuple[str, ...] = (),
     person: str | None = None,
     actor_id: str | None = None,
+    scope: CampaignScope = ALL_CAMPAIGNS,
 ) -> tuple[ApiKey, str]:
     """Creates a key. Returns it with its plain text, which is not stored and cannot be shown again.
 
-    `person`: who holds it; None for a program's. `actor_id`: the key with which it is made.
+    `person`: who holds it; None for a program's. `actor_id`: the key with which it is made. `scope`: the campaigns that
+    it may change.
 
     Raises NameTaken for a name or a person that people may take for another key's, and for a name that a key of another
     person has. The same name is the same person or program.
     """
     async with database.write() as tx:
-        _check_holder(name, person, await store.list_key_holders(tx))
-        key = _unstored_key(name, role, now, actor, actor_id, expires, sources, person)
+        check_holder(name, person, await store.list_key_holders(tx))
+        key = replace(_unstored_key(name, role, now, actor, actor_id, expires, sources, person), scope=scope)
         return key, await _insert_key(tx, key, "create")
 
 
-def _check_holder(name: str, person: str | None, holders: Sequence[tuple[str, str | None]]) -> None:
+def check_holder(name: str, person: str | None, holders: Sequence[tuple[str, str | None]]) -> None:
+    """Raises NameTaken where people may take a name for one of the holders', or it is that of another person's key."""
     taken = [ADMIN_NAME, *(each for holder in holders for each in holder if each is not None)]
     for mine in filter(None, (name, person)):
         alike = [each for each in taken if skeleton(each) == skeleton(mine) and each != mine]
@@ -106,8 +110,8 @@ def _unstored_key(
 async def rotate_key(
     database: Database, id: str, overlap: int, actor: str, now: Instant, *, actor_id: str | None = None
 ) -> tuple[ApiKey, str]:
-    """Creates a key in place of another, of the same name, person, role and sources; the old one works for `overlap`
-    microseconds more.
+    """Creates a key in place of another, of the same name, person, role, sources and scope; the old one works for
+    `overlap` microseconds more.
 
     A key that expires is followed by one that lasts as long. Raises NotFound, and WrongState for a key that is over.
     """
@@ -120,6 +124,7 @@ async def rotate_key(
         expires = None if old.expires is None else now + (old.expires - old.created)
         await store.set_expiry(tx, id, now + overlap)
         key = _unstored_key(old.name, old.role, now, actor, actor_id, expires, old.sources, old.person)
+        key = replace(key, scope=old.scope)
         return key, await _insert_key(tx, key, "rotate")
 
 

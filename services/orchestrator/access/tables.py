@@ -10,7 +10,8 @@ from services.kit.db.bytewise_text import Text
 
 def _api_key() -> list[Column[Any]]:
     """Instants are microseconds since 1970 UTC; `sources` is a JSON array, or NULL for a key that is not bound;
-    `person` is NULL for a program's.
+    `person` is NULL for a program's. `topics` and `owners` are JSON arrays, or NULL for a key that may change all
+    campaigns.
     """
     return [
         Column("id", Text, primary_key=True),
@@ -26,6 +27,8 @@ def _api_key() -> list[Column[Any]]:
         Column("sources", Text),
         Column("person", Text),
         Column("created_by_id", Text),
+        Column("topics", Text),
+        Column("owners", Text),
     ]
 
 

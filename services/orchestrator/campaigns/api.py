@@ -33,6 +33,7 @@ from services.orchestrator.campaigns.api_common import (
 from services.orchestrator.campaigns.campaign_workflow import CampaignWithVersion
 from services.orchestrator.campaigns.document_checks import ContentChecker
 from services.orchestrator.campaigns.lifecycle import RUNNING_STATUSES, LifecycleAction, OwnEdit
+from services.orchestrator.campaigns.scope_check import OutOfScope
 from services.orchestrator.campaigns.store import CampaignHead, DocumentVersion
 from services.orchestrator.campaigns.version_findings import check_version, find_warnings
 
@@ -125,6 +126,7 @@ def campaign_routes(database: Database, clock: Clock, check_content: ContentChec
             {200: CampaignVersionWithFindings, 201: CampaignVersionWithFindings},
             errors.PreconditionFailed,
             errors.WrongState,
+            OutOfScope,
         ),
     )
     async def put_campaign(
@@ -157,6 +159,7 @@ def _add_transition_route(
             errors.PreconditionFailed,
             errors.WrongState,
             OwnEdit,
+            OutOfScope,
         ),
     )
     async def transition_campaign(

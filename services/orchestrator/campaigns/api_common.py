@@ -79,7 +79,9 @@ def transition_request(
 ) -> TransitionRequest:
     """Builds the transition request: who acts, now, and why."""
     reason = why.reason if why else None
-    return TransitionRequest(principal.name, clock.now(), revision_check(request), reason, principal.key_id)
+    return TransitionRequest(
+        principal.name, clock.now(), revision_check(request), reason, principal.key_id, principal.scope
+    )
 
 
 def format_optional_instant(instant: Instant | None) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import schemas.policy
+from schemas.campaign_scope import ALL_CAMPAIGNS, CampaignScope
 from schemas.documents import DocumentError
 from schemas.finding import Finding
 from schemas.four_eyes import Actor
@@ -16,6 +17,7 @@ from services.kit.errors import NotFound, PreconditionFailed
 from services.orchestrator.access.store import list_key_origins
 from services.orchestrator.campaigns import document_checks, lifecycle, store
 from services.orchestrator.campaigns.lifecycle import LifecycleAction
+from services.orchestrator.campaigns.scope_check import check_campaign
 from services.orchestrator.campaigns.store import CampaignHead, CatalogueLogEntry, DocumentVersion
 from services.orchestrator.campaigns.stored_documents import read_active_policy
 from services.orchestrator.insight.shadow import store as shadow_store
@@ -38,13 +40,16 @@ class CampaignWithVersion:
 
 @dataclass(frozen=True, slots=True)
 class TransitionRequest:
-    """A requested action: who acts and with which key, when, why, and the revision they expect."""
+    """A requested action: who acts and with which key, when, why, the revision they expect, and the campaigns that they
+    may change.
+    """
 
     actor: str
     at: Instant
     check_revision: RevisionCheck
     reason: str | None = None
     actor_id: str | None = None
+    scope: CampaignScope = ALL_CAMPAIGNS
 
 
 async def register_campaign(
@@ -53,13 +58,14 @@ async def register_campaign(
     """Stores the document as the campaign's next draft; the active version stays active.
 
     Registering the same document again, by the same editor while it is a draft, changes nothing. A draft that was never
-    activated is replaced. Raises DocumentError, PreconditionFailed.
+    activated is replaced. Raises DocumentError, PreconditionFailed, Forbidden `out_of_scope`.
     """
     async with database.read() as tx:
         policy = await get_active_policy(tx)
     checked = await asyncio.to_thread(document_checks.validate_campaign, key, data, policy, check_content, request.at)
     async with database.write() as tx:
         head = await store.get_or_create_head(tx, key, request.at)
+        await check_campaign(tx, request.scope, head, data)
         request.check_revision(head.revision or None)
         before = await store.get_campaign_version(tx, key, head.newest)
         if before is not None and (before.status, before.editor, before.document) == (
@@ -106,7 +112,7 @@ async def transition_campaign(
     A version that comes nearer to deciding must pass the checks of today's save: an earlier version of Tactful, or
     another policy, may have let it pass. The change is visible to decisions once this transaction commits. Putting a
     version in shadow does not touch the active one; `stop` ends a shadow only while nothing is active.
-    Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`, Invalid.
+    Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit` and `out_of_scope`, Invalid.
     """
     checked: DocumentVersion | None = None
     policy_number: int | None = None
@@ -153,6 +159,7 @@ async def _plan_transition(
     """The campaign, and the version that the action is about, before and after it."""
     if head is None:
         raise NotFound(f"there is no campaign `{key}`")
+    await check_campaign(tx, request.scope, head)
     request.check_revision(head.revision)
     before = await _target_version(tx, head, action)
     what = f"version {before.version} of `{key}`"

@@ -36,6 +36,7 @@ from services.orchestrator.campaigns.api_common import (
 from services.orchestrator.campaigns.lifecycle import LifecycleAction, OwnEdit
 from services.orchestrator.campaigns.lint import lint_policy, unanswered_findings
 from services.orchestrator.campaigns.policy_workflow import SituationsApi, TopicsApi
+from services.orchestrator.campaigns.scope_check import OutOfScope
 from services.orchestrator.campaigns.store import DocumentVersion
 from services.orchestrator.campaigns.stored_documents import UnreadableCampaign, read_campaign
 
@@ -82,6 +83,7 @@ def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situation
             {200: PolicyVersionWithFindings, 201: PolicyVersionWithFindings},
             errors.PreconditionFailed,
             errors.WrongState,
+            OutOfScope,
         ),
     )
     async def put_policy(
@@ -99,7 +101,7 @@ def policy_routes(database: Database, clock: Clock, topics: TopicsApi, situation
     @routes.post(
         "/versions/{number}/activate",
         summary="Lifecycle action: activate",
-        **answers({200: PolicyVersion}, errors.NotFound, errors.PreconditionFailed, errors.WrongState),
+        **answers({200: PolicyVersion}, errors.NotFound, errors.PreconditionFailed, errors.WrongState, OutOfScope),
     )
     async def activate_policy(
         number: VersionNumber,
@@ -128,6 +130,7 @@ def _add_transition_route(routes: APIRouter, database: Database, clock: Clock, a
             errors.PreconditionFailed,
             errors.WrongState,
             OwnEdit,
+            OutOfScope,
         ),
     )
     async def transition_policy(

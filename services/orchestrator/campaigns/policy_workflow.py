@@ -14,6 +14,7 @@ from services.orchestrator.campaigns import document_checks, lifecycle, store
 from services.orchestrator.campaigns.active_trait_uses import refuse_active_uses
 from services.orchestrator.campaigns.campaign_workflow import TransitionRequest, apply_action
 from services.orchestrator.campaigns.lifecycle import LifecycleAction
+from services.orchestrator.campaigns.scope_check import check_policy_change
 from services.orchestrator.campaigns.store import POLICY_KEY, CatalogueLogEntry, CatalogueState, DocumentVersion
 from services.orchestrator.insight.shadow import store as shadow_store
 from services.orchestrator.insight.shadow.observations import ShadowVersion
@@ -40,8 +41,9 @@ async def register_policy(
     ever.
 
     Registering the same document again, by the same editor while it is the newest draft, changes nothing. Raises
-    DocumentError, PreconditionFailed.
+    DocumentError, PreconditionFailed, Forbidden `out_of_scope`.
     """
+    check_policy_change(request.scope)
     document = await asyncio.to_thread(document_checks.validate_policy, data)
     async with database.write() as tx:
         state = await store.get_catalogue_state(tx, lock=True)
@@ -69,9 +71,10 @@ async def transition_policy(
 ) -> tuple[int, DocumentVersion]:
     """Submits, approves or rejects a version, or puts it in shadow. Returns the policy's revision and the version.
 
-    At most one version is in shadow. Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`,
-    and Invalid for a version that could not be saved today.
+    At most one version is in shadow. Raises NotFound, PreconditionFailed, Conflict `wrong_state`, Forbidden `own_edit`
+    and `out_of_scope`, and Invalid for a version that could not be saved today.
     """
+    check_policy_change(request.scope)
     async with database.write() as tx:
         state, before = await _lock_version(tx, number, request)
         status = lifecycle.next_status(
@@ -99,6 +102,7 @@ async def activate_policy(
     in any order. A Transient from either leaves the version approved, and the call can be repeated. Raises as
     `transition_policy` does; Invalid also while active campaigns use traits that the version declares too sensitive.
     """
+    check_policy_change(request.scope)
     async with database.write() as tx:
         state, before = await _lock_version(tx, number, request)
         _check_activation(state, before)

@@ -49,6 +49,7 @@ from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.match import Catalogue
 from services.orchestrator.policy.time_zones import load_zone
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.sign_in.provider_sign_in import ProviderSignIn
 
 MAX_NAMES = 200
 NAMES = "customers:read"
@@ -104,7 +105,8 @@ class HoldRecordsApi(SuppressionApi, Protocol):
 class ConsoleContext:
     """Database, clock, clients of the other services, and the functions shared with the API.
 
-    `sandbox`: all adapters are sandboxes, so nothing leaves this installation.
+    `sandbox`: all adapters are sandboxes, so nothing leaves this installation. `provider_sign_in`: sign-in by the
+    company's OpenID provider; None where there is none.
     """
 
     database: Database
@@ -130,6 +132,7 @@ class ConsoleContext:
     erasures: ErasureProofs
     sandbox: bool
     agent_messages: AgentMessages
+    provider_sign_in: ProviderSignIn | None = None
 
     async def get_catalogue(self) -> Catalogue:
         """Returns campaigns and policy as of now."""

@@ -28,6 +28,7 @@ from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.markup import breakable, mark_code
 from services.orchestrator.console.static_files import StaticAssets
 from services.orchestrator.console.time_format import UTC_CLOCK_ZONE, WallClock
+from services.orchestrator.sign_in.sign_in_attempts import console_path
 
 HOLDS_SECONDS: Final = 1.0
 """Seconds that the frame of a page waits for the holds: every page has it, most of them need nothing else of theirs."""
@@ -189,6 +190,21 @@ class PageRenderer:
         """Renders a part of a page, without the frame."""
         return self._environment.get_template(template).render(**values)
 
+    def render_sign_in_page(
+        self, *, status: int = 200, token: str = "", fault: str = "", next_path: str = HOME_PATH
+    ) -> Response:
+        """Renders the page on which people sign in. `next_path`: the page that they want to see."""
+        oidc = self._context.settings.oidc
+        return self.render_public_page(
+            "sign-in.html",
+            status=status,
+            token=token,
+            fault=fault,
+            next_path="" if next_path == HOME_PATH else next_path,
+            has_provider=self._context.provider_sign_in is not None,
+            takes_keys=oidc.key_sign_in,
+        )
+
     def render_public_page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """Renders a page for a person who is not signed in."""
         return HTMLResponse(self._environment.get_template(template).render(**values), status)
@@ -283,7 +299,9 @@ class Unexpected(TactfulError):
 async def _error_response(renderer: PageRenderer, request: Request, error: TactfulError) -> Response:
     signed_out = isinstance(error, Unauthorised)
     if signed_out and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse(SIGN_IN_PATH, 303)
+        wanted = f"{request.url.path}{'?' if request.url.query else ''}{request.url.query}"
+        wanted = console_path(wanted, HOME_PATH, SIGN_IN_PATH)
+        return RedirectResponse(link(SIGN_IN_PATH, next="" if wanted == HOME_PATH else wanted), 303)
     if error.status >= 500 and error.status != 503 and not isinstance(error, Unexpected):
         logs.log_error("page_failed", error)
     return await renderer.render_error(request, error)

@@ -19,6 +19,7 @@ from services.orchestrator.console import (
     home_page,
     inbox_page,
     live_page,
+    provider_sign_in_page,
     replies_page,
     sign_in_page,
     static_files,
@@ -38,6 +39,7 @@ def console_routers(context: ConsoleContext) -> list[APIRouter]:
     return [
         static_files.static_file_routes(assets),
         sign_in_page.sign_in_page_routes(context, renderer),
+        provider_sign_in_page.provider_sign_in_routes(context, renderer),
         home_page.home_page_routes(context, renderer),
         live_page.decisions_page_routes(context, renderer),
         inbox_page.inbox_page_routes(context, renderer),

@@ -1,4 +1,4 @@
-"""Sign-in and sign-out. The company's own sign-in (OIDC) will replace the forms later.
+"""Sign-in by key and by one-time link, and sign-out. The company's own sign-in is in provider_sign_in_page.py.
 
 The page behind a one-time link has a button, and only pressing it uses the link: mail scanners, chat previews and
 prefetching browsers open links but press no buttons.
@@ -17,11 +17,14 @@ from services.kit.http.rate_limits import LimitedKeyRing
 from services.kit.http.sessions import SessionStore, read_form, require_same_origin
 from services.orchestrator.console.console_context import ConsoleContext
 from services.orchestrator.console.page_frame import HOME_PATH, SIGN_IN_PATH, PageRenderer, page_route_class
+from services.orchestrator.oidc_settings import CONSOLE_ACTION
+from services.orchestrator.sign_in.sign_in_attempts import console_path
 
 SIGN_OUT_PATH = "/console/sign-out"
 _LINK_EXPIRED = "This link has been used or is older than 15 minutes. Ask for a new one."
 LINK_KEY_ID = "link"
 """What an entry of the audit log has for the key of whoever signs in by a one-time link."""
+_KEYS_OFF = "Nobody signs in by key here: sign in with your company account."
 _KEY_REFUSED = "This key is unknown or revoked, or its role may not use the console."
 
 
@@ -55,20 +58,23 @@ def sign_in_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIR
         return RedirectResponse(HOME_PATH, 307)
 
     @routes.get(SIGN_IN_PATH, dependencies=[public()])
-    async def show_sign_in_form(token: str = "") -> Response:
-        return renderer.render_public_page("sign-in.html", token=token, fault="")
+    async def show_sign_in_form(token: str = "", next: str = "") -> Response:
+        return renderer.render_sign_in_page(token=token, next_path=console_path(next, HOME_PATH, SIGN_IN_PATH))
 
     @routes.post(SIGN_IN_PATH, dependencies=[public()])
     async def sign_in(request: Request) -> Response:
         require_same_origin(request)
         fields = await read_form(request)
+        next_path = console_path(fields.get("next", ""), HOME_PATH, SIGN_IN_PATH)
         if token := fields.get("token", ""):
             id, fault = await _open_session_by_link(context, token), _LINK_EXPIRED
+        elif not context.settings.oidc.key_sign_in:
+            id, fault = None, _KEYS_OFF
         else:
             id, fault = await _open_session_by_key(context, key_ring, fields.get("key", "").strip()), _KEY_REFUSED
         if id is None:
-            return renderer.render_public_page("sign-in.html", status=403, token="", fault=fault)
-        response = RedirectResponse(HOME_PATH, 303)
+            return renderer.render_sign_in_page(status=403, fault=fault, next_path=next_path)
+        response = RedirectResponse(next_path, 303)
         sessions.set_cookie(response, id)
         return response
 
@@ -77,7 +83,8 @@ def sign_in_page_routes(context: ConsoleContext, renderer: PageRenderer) -> APIR
         user = await sessions.find_user(request)
         if user is not None:
             await sessions.close_session(request)
-            principal = Principal(user.name, user.role, f"session:{user.id}")
+            person = None if user.person is None else user.name
+            principal = Principal(user.name, user.role, user.person or f"session:{user.id}", person=person)
             with suppress(NotAudited):  # a session ends, whether that can be recorded or not
                 await context.audit.record_sign_in("signed_out", principal, SIGN_OUT_PATH)
         response = RedirectResponse(SIGN_IN_PATH, 303)
@@ -99,7 +106,7 @@ async def _open_session_by_key(context: ConsoleContext, key_ring: KeyRing, key: 
     principal = await key_ring.find_principal(hash_key(key)) if key else None
     if principal is None:
         return None
-    if not is_allowed(principal.role, "decisions:read"):
+    if not is_allowed(principal.role, CONSOLE_ACTION):
         await context.audit.record_sign_in("sign_in_refused", principal, SIGN_IN_PATH)
         return None
     await context.audit.record_sign_in("signed_in", principal, SIGN_IN_PATH)

@@ -50,6 +50,8 @@ ENDLESS: Final[Mapping[str, str]] = {
     "schema_version": "one row: the step of the schema",
     "record_in_hand": "at most one row a partition and mark",
     "session": "goes when it has ended or expired",
+    "sign_in_attempt": "goes when it has ended, or with the next one after ten minutes",
+    "person": "who may sign in, whom the log of changes names",
     "sign_in_link": "goes when it was used or has expired",
 }
 """Tables without a retention, each with the reason."""

@@ -30,7 +30,18 @@ UNTOLD: Final[Mapping[str, str]] = {
     "erased_rows": "an erased customer has no export",
     "audit_entry": "who asked for what, and about whom by pseudonym; `tactful audit export` tells it",
     **dict.fromkeys(
-        ("api_key", "session", "sign_in_link", "facts_fence", "audit_cursor", "shadow_count", "seen_name", "campaign")
+        (
+            "api_key",
+            "session",
+            "sign_in_link",
+            "sign_in_attempt",
+            "person",
+            "facts_fence",
+            "audit_cursor",
+            "shadow_count",
+            "seen_name",
+            "campaign",
+        )
         + ("campaign_version", "policy_version", "catalogue_state", "catalogue_log", "hold_release", "shard_lease")
         + ("dispatcher", "adapter_pace", "adapter_trouble", "out_topic", "partition_lease", "record_in_hand")
         + ("schema_version", "audit_chain", "audit_head"),

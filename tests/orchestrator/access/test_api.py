@@ -20,7 +20,7 @@ async def bearer(here: World, key: str, method: str = "GET", path: str = "/v1/ca
 
 async def test_a_key_is_shown_once_and_works_until_it_is_revoked(here: World) -> None:
     made = (await here.call("admin", "POST", "/v1/keys", json={"name": "ada", "role": "viewer"})).json()
-    assert set(made) == {"id", "name", "role", "person", "program", "expires", "sources", "key"}
+    assert set(made) == {"id", "name", "role", "person", "program", "expires", "sources", "topics", "owners", "key"}
     assert (await bearer(here, made["key"])).status_code == 200
     listed = await here.call("admin", "GET", f"/v1/keys/{made['id']}")
     assert made["key"] not in listed.text
@@ -76,6 +76,12 @@ async def test_keys_are_listed_in_pages(here: World) -> None:
         ({"name": "ada", "role": "publisher", "sources": ["/shop", "\u200b"]}, "/sources/1"),
         ({"name": "ada", "role": "publisher", "sources": ["/shop", "/shop"]}, "/sources"),
         ({"name": "ada", "role": "publisher", "sources": [f"/{n}" for n in range(51)]}, "/sources"),
+        ({"name": "ada", "role": "viewer", "topics": ["news"]}, "/topics"),
+        ({"name": "ada", "role": "admin", "owners": ["shop"]}, "/owners"),
+        ({"name": "ada", "role": "marketer", "topics": []}, "/topics"),
+        ({"name": "ada", "role": "marketer", "topics": ["news", "news"]}, "/topics"),
+        ({"name": "ada", "role": "marketer", "owners": [f"o{n}" for n in range(51)]}, "/owners"),
+        ({"name": "ada", "role": "marketer", "topics": ["No Topic"]}, "/topics/0"),
     ],
 )
 async def test_a_bad_key_is_refused(here: World, body: dict[str, object], pointer: str) -> None:

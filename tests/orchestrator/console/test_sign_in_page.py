@@ -1,6 +1,7 @@
 """Signing in: links work once, sessions end, changes need proof that they were meant, and every page says who may."""
 
 import json
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -34,7 +35,8 @@ async def issue(house: House) -> str:
 async def test_strangers_are_led_to_the_sign_in(house: House) -> None:
     for path in PAGES:
         answer = await house.get(path)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in")
+        wanted = "" if path == "/console/" else f"?{urlencode({'next': path})}"
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/console/sign-in{wanted}")
         assert (await house.browser.get(path)).status_code == 401  # a script, which cannot follow a person's way
 
 
