@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from schemas.erasures import ErasureProgress
 from schemas.agent_api import CHANGE_PREFERENCES_PATH, ChangeAnswer, ChangePreferencesRequest
+from schemas.erasures import ErasureProgress
 from schemas.facts import Preference
 from schemas.recorded import PreferenceSnapshot
 from schemas.service_api import (

@@ -8,7 +8,6 @@ import httpx
 import msgspec
 
 from schemas.addresses import address_key_fingerprint
-from schemas.erasures import ErasureProgress
 from schemas.agent_api import (
     CHANGE_SITUATION_PATH,
     READ_SITUATIONS_PATH,
@@ -17,6 +16,7 @@ from schemas.agent_api import (
     ListedSituations,
     SituationsQuestion,
 )
+from schemas.erasures import ErasureProgress
 from schemas.facts import HoldFact, Suppressions
 from schemas.service_api import (
     ADD_ENTRIES_PATH,
