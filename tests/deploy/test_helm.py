@@ -123,7 +123,7 @@ def test_every_pod_is_restricted_and_knows_nothing_of_the_cluster(installation: 
 def test_a_pod_gets_one_secret_of_its_service_as_files_that_follow_it(installation: str) -> None:
     for component, pod, container in pods(installation):
         service = component.removeprefix("upgrade-")
-        service = service if service in CALLED else "orchestrator"
+        service = service if service in ("preference", "suppression") else "orchestrator"
         (volume,) = [each for each in pod["volumes"] if each["name"] == "secrets"]
         assert volume["secret"]["secretName"] == f"tactful-{service}"
         (mount,) = [each for each in container["volumeMounts"] if each["name"] == "secrets"]

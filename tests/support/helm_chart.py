@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from tests.support.servers import ROOT
 
 CHART = ROOT / "deploy/helm/tactful"
 GOLDEN = ROOT / "tests/deploy/golden_charts"
+DIGEST = GOLDEN / "chart.sha256"
+"""The digest of the chart that the golden files were made of."""
 INSTALLATIONS = ("small", "production")
 """Of each there is a file of values beside the chart, and a golden file."""
 KUBERNETES = "1.30.0"
@@ -62,6 +65,15 @@ def manifests_in(text: str) -> tuple[dict[str, Any], ...]:
     return tuple(manifest for manifest in yaml.safe_load_all(text) if manifest)
 
 
+def chart_digest() -> str:
+    """Of all files that helm reads: whether the golden files are those of this chart can be told without helm."""
+    digest = hashlib.sha256()
+    for path in sorted(each for each in CHART.rglob("*") if each.is_file() and each.suffix != ".md"):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(CHART)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
 def main() -> int:
     """Write the golden files; 1 if helm is missing or refuses the chart."""
     program = helm_program()
@@ -75,6 +87,7 @@ def main() -> int:
             print(done.stderr, file=sys.stderr)
             return 1
         golden_file(installation).write_text(done.stdout, "utf-8")
+    DIGEST.write_text(f"{chart_digest()}\n")
     return 0
 
 

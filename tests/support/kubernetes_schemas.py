@@ -56,6 +56,6 @@ def _validator(name: str, version: str) -> jsonschema_rs.Validator:
     folder = f"{_PLACE}/v{version}-local-strict"
     with zipfile.ZipFile(found) as package:
         schema = json.loads(package.read(f"{folder}/{name}.json"))
-        definitions = json.loads(package.read(f"{folder}/_definitions.json"))["definitions"]
-    text = json.dumps({**schema, "definitions": definitions}).replace("_definitions.json#/", "#/")
-    return jsonschema_rs.Draft4Validator(json.loads(text))
+        definitions = json.loads(package.read(f"{folder}/_definitions.json"))["$defs"]
+    text = json.dumps({"$defs": definitions, **schema}).replace("/api/_definitions.json#/", "#/")
+    return jsonschema_rs.Draft202012Validator(json.loads(text))

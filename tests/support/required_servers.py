@@ -1,7 +1,7 @@
 """`python -m tests.support.required_servers`: prints which servers of the tests are not installed, and what is skipped.
 
-`make test` runs it first. Kafka's jars, and moto in an environment of its own, are fetched here when only they are
-missing, because a test has no time for it.
+`make test` runs it first. Kafka's jars, moto in an environment of its own, and the schemas of Kubernetes are fetched
+here when only they are missing, because a test has no time for it.
 With CI=true nothing may be skipped: the exit status is 1 if a server is missing.
 """
 
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 
 from tests.support import chromium, servers
+from tests.support.kubernetes_schemas import fetch_kubernetes_schemas
 
 
 def missing() -> Iterator[tuple[str, str]]:
@@ -53,6 +54,7 @@ def main() -> int:
     lacking = list(missing())
     fetch_kafka()
     fetch_moto()
+    fetch_kubernetes_schemas()
     for what, skipped in lacking:
         print(f"Not installed: {what}. Skipped: {skipped}.")
     if not lacking:
