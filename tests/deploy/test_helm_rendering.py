@@ -5,7 +5,16 @@ Helm is in no package of Debian's and takes minutes to build, so it is not requi
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 
 from tests.support.helm_chart import (
     CHART,
@@ -79,3 +88,86 @@ def test_a_component_wins_over_what_all_are_given_also_with_nothing(helm: str) -
     text = render(helm, "small", *(word for each in given for word in ("--set-string", each))).stdout
     assert text.count('{name: TACTFUL_REGION, value: "DE"}') == 5
     assert text.count('{name: TACTFUL_REGION, value: ""}') == 1
+
+
+PODS = {"name": "pods", "kind": "Pod", "singularName": "pod", "namespaced": True, "verbs": ["get", "list"]}
+
+
+@contextmanager
+def cluster(directory: Path, pods: list[dict[str, Any]]) -> Iterator[Path]:
+    """An API server that knows pods and nothing else; yields the file by which helm finds it."""
+    answers = {
+        "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [PODS]},
+        "/api/v1/namespaces/tactful/pods": {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods},
+        "/version": {"major": "1", "minor": "30", "gitVersion": "v1.30.0"},
+        "/api": {"kind": "APIVersions", "versions": ["v1"]},
+        "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer = answers.get(self.path.partition("?")[0])
+            body = json.dumps(answer or {"kind": "Status", "status": "Failure", "code": 404}).encode()
+            self.send_response(200 if answer else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        configuration = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "here", "cluster": {"server": address}}],
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "nobody"}}],
+            "users": [{"name": "nobody", "user": {}}],
+            "current-context": "here",
+        }
+        path = directory / "kubeconfig"
+        path.write_text(yaml.safe_dump(configuration))
+        yield path
+        server.shutdown()
+
+
+def pod(image: str, phase: str = "Running", instance: str = "tactful") -> dict[str, Any]:
+    labels = {"app.kubernetes.io/name": "tactful", "app.kubernetes.io/instance": instance}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "tactful-api-1", "namespace": "tactful", "labels": labels},
+        "spec": {"containers": [{"name": "api", "image": image}]},
+        "status": {"phase": phase},
+    }
+
+
+OLD, NEW = "registry.example.com/tactful:0.0.9", "registry.example.com/tactful:0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("pods", "arguments", "is_refused"),
+    [
+        ([pod(OLD)], ["--is-upgrade"], True),
+        ([pod(NEW), pod(OLD, "Pending")], ["--is-upgrade"], True),
+        ([pod(OLD)], ["--is-upgrade", "--set", "stopped=true"], True),
+        ([pod(OLD)], ["--is-upgrade", "--set", "migrations.whileRunning=true"], False),
+        ([pod(OLD, "Succeeded")], ["--is-upgrade"], False),
+        ([pod(OLD, instance="another")], ["--is-upgrade"], False),
+        ([pod(NEW)], ["--is-upgrade"], False),
+        ([], ["--is-upgrade"], False),
+        ([pod(OLD)], [], False),
+    ],
+    ids=["old", "old-pending", "old-stopped", "said-so", "old-ended", "another-release", "same", "none", "install"],
+)
+def test_an_upgrade_waits_until_no_pod_of_another_image_is_left(
+    helm: str, tmp_path: Path, pods: list[dict[str, Any]], arguments: list[str], is_refused: bool
+) -> None:
+    with cluster(tmp_path, pods) as kubeconfig:
+        done = render(helm, "small", "--dry-run=server", "--kubeconfig", str(kubeconfig), *arguments)
+    assert (done.returncode == 1) is is_refused, done.stderr
+    if is_refused:
+        assert f"the pod tactful-api-1 still runs {OLD}" in done.stderr and "--set stopped=true" in done.stderr
