@@ -6,7 +6,10 @@ files of it; the rest is as it is written there.
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,7 +28,7 @@ from tests.deploy.test_containers import instructions
 from tests.support import servers
 from tests.support.helm_chart import golden
 
-pytestmark = [pytest.mark.wired, pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.wired, pytest.mark.integration, pytest.mark.timeout(480)]
 PORTS = {"orchestrator": "8000", "preference": "8001", "suppression": "8002"}
 CHART_HOSTS = {"tactful-api": "orchestrator", "tactful-preference": "preference", "tactful-suppression": "suppression"}
 
@@ -154,6 +157,38 @@ def started(machine: Machine, container: Container) -> Iterator[subprocess.Popen
         process.wait()
 
 
+def follow_the_page(machine: Machine) -> str:
+    """Run the commands of steps 6 to 8 of docs/kubernetes.md, with the first key. Returns what the last one prints."""
+    page = (servers.ROOT / "docs/kubernetes.md").read_text("utf-8")
+    steps = page[page.index("## 6. ") : page.index("## The gateway")]
+    blocks = re.findall(r"^```\n(.*?)^```$", steps, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if not line.startswith(("kubectl", "export"))]
+    assert len(lines) >= 9
+    admin = re.search(r'^admin_key = "(.*)"$', (machine.directory / "orchestrator.toml").read_text(), re.MULTILINE)
+    assert admin is not None
+    variables = {
+        "PATH": os.environ["PATH"],
+        "TACTFUL_SERVICES__ORCHESTRATOR_URL": f"http://127.0.0.1:{machine.ports['api']}",
+        "TACTFUL_ADMIN_KEY": admin[1],
+    }
+    keys: dict[str, str] = {}
+    printed = ""
+    for line in lines:
+        words = shlex.split(line)
+        holder = re.fullmatch(r"TACTFUL_ADMIN_KEY=\$(\w+)", words[0])
+        environment = {**variables, "TACTFUL_ADMIN_KEY": keys[holder[1]]} if holder else variables
+        arguments = words[2 if holder else 1 :]
+        makes_a_key = arguments[:2] == ["keys", "create"]
+        command = [sys.executable, "-P", "-m", "tactful", *arguments, *(["-o", "json"] if makes_a_key else [])]
+        environment = {**environment, "PYTHONPATH": str(servers.ROOT)}
+        done = subprocess.run(command, env=environment, cwd=servers.ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        printed = done.stdout
+        if makes_a_key:
+            keys[arguments[2].upper()] = json.loads(printed)["key"]
+    return printed
+
+
 @pytest.mark.parametrize("written", [of_the_composition, of_the_chart], ids=["compose", "chart"])
 def test_what_is_written_there_starts_gets_ready_and_ends(
     written: Callable[[], Iterator[Container]],
@@ -177,6 +212,9 @@ def test_what_is_written_there_starts_gets_ready_and_ends(
             is_ready = lambda each=each: each.ready(ports[each.name], machine.environment(each))  # noqa: E731
             log = tmp_path / f"{each.name}.log"
             servers.wait_until_started(each.name, processes[each.name], is_ready, log, 120)
+        if written is of_the_chart:
+            printed = follow_the_page(machine)
+            assert re.search(r"^referral-ask +email +suppress +no_address", printed, re.MULTILINE), printed
         began = time.monotonic()
         for process in processes.values():
             process.send_signal(signal.SIGTERM)
