@@ -213,6 +213,9 @@ def test_what_is_written_there_starts_gets_ready_and_ends(
             log = tmp_path / f"{each.name}.log"
             servers.wait_until_started(each.name, processes[each.name], is_ready, log, 120)
         if written is of_the_chart:
+            (api,) = [each for each in serving if each.name == "api"]
+            doctor = run(["python", "-m", "tactful", "doctor"], machine.environment(api))
+            assert doctor.returncode == 0, doctor.stdout.decode()
             printed = follow_the_page(machine)
             assert re.search(r"^referral-ask +email +suppress +no_address", printed, re.MULTILINE), printed
         began = time.monotonic()

@@ -6,6 +6,7 @@ Helm is in no package of Debian's and takes minutes to build, so it is not requi
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.command_line import run
 from tests.support.helm_chart import (
     CHART,
     DIGEST,
     INSTALLATIONS,
+    KUBERNETES,
     chart_digest,
     golden_file,
     helm_program,
@@ -171,3 +174,40 @@ def test_an_upgrade_waits_until_no_pod_of_another_image_is_left(
     assert (done.returncode == 1) is is_refused, done.stderr
     if is_refused:
         assert f"the pod tactful-api-1 still runs {OLD}" in done.stderr and "--set stopped=true" in done.stderr
+
+
+def notes(helm: str, directory: Path, *arguments: str) -> str:
+    """NOTES.txt as it is shown after an installation, which helm does without a cluster only for manifests."""
+    copy = directory / "chart"
+    shutil.copytree(CHART, copy)
+    text = (copy / "templates/NOTES.txt").read_text("utf-8")
+    (copy / "templates/NOTES.txt").unlink()
+    (copy / "templates/_notes.tpl").write_text('{{ define "notes" }}' + text + "{{ end }}")
+    (copy / "templates/notes.yaml").write_text('notes: |{{ include "notes" . | nindent 2 }}\n')
+    shown = (
+        "--kube-version",
+        KUBERNETES,
+        "--show-only",
+        "templates/notes.yaml",
+        "-f",
+        values_file("small"),
+        *arguments,
+    )
+    done = run_helm(helm, "template", "shop", copy, "--namespace", "post", *shown)
+    assert done.returncode == 0, done.stderr
+    return str(next(yaml.safe_load_all(done.stdout))["notes"])
+
+
+def test_the_notes_lead_to_the_first_event_with_commands_that_parse(helm: str, tmp_path: Path) -> None:
+    text = notes(helm, tmp_path).replace("\\\n", " ")
+    found = [line.partition("-m tactful ")[2].split() for line in text.splitlines() if "-m tactful " in line]
+    assert [words[:2] for words in found] == [["doctor"], ["events", "send"]]
+    for words in found:
+        assert run(*words, "--help").code == 0
+    assert "kubectl -n post exec deploy/shop-tactful-api --" in text
+    assert "name your gateway and Prometheus in networkPolicy.from" in text and "Nobody is alerted" in text
+
+
+def test_the_notes_of_a_stopped_installation_say_how_it_goes_on(helm: str, tmp_path: Path) -> None:
+    text = notes(helm, tmp_path, "--set", "stopped=true")
+    assert "no process runs" in text and "--set stopped=false" in text and "first event" not in text
