@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 
 from tests.support import chromium, servers
+from tests.support.helm_chart import helm_program
 from tests.support.kubernetes_schemas import fetch_kubernetes_schemas
 
 
@@ -57,6 +58,10 @@ def main() -> int:
     fetch_kubernetes_schemas()
     for what, skipped in lacking:
         print(f"Not installed: {what}. Skipped: {skipped}.")
+    if helm_program() is None:
+        print(
+            "Not installed, and not required: helm. Skipped: its own rendering of the chart, for which golden files stand."
+        )
     if not lacking:
         print("All servers that the tests use are installed: nothing is skipped for want of one.")
     return int(bool(lacking) and os.environ.get("CI") == "true")
