@@ -184,16 +184,10 @@ def notes(helm: str, directory: Path, *arguments: str) -> str:
     (copy / "templates/NOTES.txt").unlink()
     (copy / "templates/_notes.tpl").write_text('{{ define "notes" }}' + text + "{{ end }}")
     (copy / "templates/notes.yaml").write_text('notes: |{{ include "notes" . | nindent 2 }}\n')
-    shown = (
-        "--kube-version",
-        KUBERNETES,
-        "--show-only",
-        "templates/notes.yaml",
-        "-f",
-        values_file("small"),
-        *arguments,
+    values = ("--kube-version", KUBERNETES, "-f", str(values_file("small")), *arguments)
+    done = run_helm(
+        helm, "template", "shop", copy, "--namespace", "post", "--show-only", "templates/notes.yaml", *values
     )
-    done = run_helm(helm, "template", "shop", copy, "--namespace", "post", *shown)
     assert done.returncode == 0, done.stderr
     return str(next(yaml.safe_load_all(done.stdout))["notes"])
 

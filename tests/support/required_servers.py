@@ -59,9 +59,7 @@ def main() -> int:
     for what, skipped in lacking:
         print(f"Not installed: {what}. Skipped: {skipped}.")
     if helm_program() is None:
-        print(
-            "Not installed, and not required: helm. Skipped: its own rendering of the chart, for which golden files stand."
-        )
+        print("Not installed, and not required: helm. Skipped: its rendering of the chart; golden files stand for it.")
     if not lacking:
         print("All servers that the tests use are installed: nothing is skipped for want of one.")
     return int(bool(lacking) and os.environ.get("CI") == "true")
