@@ -135,3 +135,12 @@ def test_prometheus_scrapes_the_services_where_they_listen() -> None:
         for target in group["targets"]
     }
     assert targets == {name: f"{name}:{PORTS[name]}" for name in OURS}
+
+
+def test_alerts_have_somewhere_to_go() -> None:
+    configuration = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    (managers,) = configuration["alerting"]["alertmanagers"]
+    assert managers == {"static_configs": [{"targets": ["alertmanager:9093"]}]}
+    (file, _) = SERVICES["alertmanager"]["volumes"]
+    assert file.split(":")[:2] == ["./prometheus/alertmanager.yml", "/etc/alertmanager/alertmanager.yml"]
+    assert f"--config.file={file.split(':')[1]}" in SERVICES["alertmanager"]["command"]

@@ -1,7 +1,7 @@
 """`python -m tests.support.required_servers`: prints which servers of the tests are not installed, and what is skipped.
 
-`make test` runs it first. Kafka's jars, and moto in an environment of its own, are fetched here when only they are
-missing, because a test has no time for it.
+`make test` runs it first. Kafka's jars, moto in an environment of its own, and the schemas of Kubernetes are fetched
+here when only they are missing, because a test has no time for it.
 With CI=true nothing may be skipped: the exit status is 1 if a server is missing.
 """
 
@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator
 
 from tests.support import chromium, servers
+from tests.support.helm_chart import helm_program
+from tests.support.kubernetes_schemas import fetch_kubernetes_schemas
 
 
 def missing() -> Iterator[tuple[str, str]]:
@@ -53,8 +55,11 @@ def main() -> int:
     lacking = list(missing())
     fetch_kafka()
     fetch_moto()
+    fetch_kubernetes_schemas()
     for what, skipped in lacking:
         print(f"Not installed: {what}. Skipped: {skipped}.")
+    if helm_program() is None:
+        print("Not installed, and not required: helm. Skipped: its rendering of the chart; golden files stand for it.")
     if not lacking:
         print("All servers that the tests use are installed: nothing is skipped for want of one.")
     return int(bool(lacking) and os.environ.get("CI") == "true")
