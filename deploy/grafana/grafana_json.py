@@ -109,7 +109,7 @@ def _add_rows(dashboard: builders.Dashboard, board: Board) -> None:
 def _panel(panel: Panel, board: Board) -> AnyPanel:
     built = _MAKERS[panel.kind](panel)
     built.title(panel.title).description(description(panel)).datasource(SOURCE).unit(panel.unit.value)
-    built.links([_link(title, url) for title, url in links(panel)])
+    built.links([_link(title, url) for title, url in links(panel, board)])
     for position, query in enumerate(panel.queries):
         target = prometheus.Dataquery().expr(scope(query.expr, board.variables)).datasource(SOURCE)
         target.legend_format(query.legend or "__auto").ref_id(chr(ord("A") + position))
@@ -123,13 +123,14 @@ def _panel(panel: Panel, board: Board) -> AnyPanel:
     return built
 
 
-def links(panel: Panel) -> list[tuple[str, str]]:
-    """Title and address: its alerts, their runbooks, and where there is more."""
+def links(panel: Panel, board: Board) -> list[tuple[str, str]]:
+    """Title and address: its alerts, their runbooks, and where there is more, on other dashboards or in the console."""
     found = []
     for alert in panel.alerts:
         found.append((f"Alert {alert}", f"/alerting/list?search=rule:{alert}"))
         found.append((f"Runbook {alert}", f"${{runbooks:raw}}/{alert.lower()}.md"))
-    return found + [(detail.title, detail.url) for detail in panel.details]
+    own = f"/d/{board.uid}?"
+    return found + [(detail.title, detail.url) for detail in panel.details if not detail.url.startswith(own)]
 
 
 def _link(title: str, url: str) -> builders.DashboardLink:

@@ -2,6 +2,8 @@
 
 from deploy.grafana.board import OVERVIEW, PIPELINE, Panel, Query, Row, Unit, quantile, rate
 
+DETAILS = (OVERVIEW, PIPELINE)
+
 RUNTIME = Row(
     "Runtime",
     (
@@ -10,7 +12,7 @@ RUNTIME = Row(
             "Processor time a second of each process; 1 is a whole processor.",
             "A process stays near 1: it does one thing at a time, so start more of its role.",
             (Query("rate(process_cpu_seconds_total[$__rate_interval])", "{{job}} {{instance}}"),),
-            (PIPELINE,),
+            DETAILS,
             limits=(0.9,),
         ),
         Panel(
@@ -18,7 +20,7 @@ RUNTIME = Row(
             "Resident memory of each process.",
             "A line that only rises, or one that nears the container's limit.",
             (Query("process_resident_memory_bytes", "{{job}} {{instance}}"),),
-            (OVERVIEW,),
+            DETAILS,
             Unit.BYTES,
         ),
         Panel(
@@ -26,7 +28,7 @@ RUNTIME = Row(
             "Open files and connections, as a share of what the process may open.",
             "Above 0.8: soon nothing can be opened, and requests fail.",
             (Query("process_open_fds / process_max_fds", "{{job}} {{instance}}"),),
-            (PIPELINE,),
+            DETAILS,
             Unit.SHARE,
             limits=(0.8,),
         ),
@@ -35,7 +37,7 @@ RUNTIME = Row(
             "What the slowest twentieth of transactions waits for a connection of the pool.",
             "Above half a second for minutes: the pool is too small, or transactions take too long.",
             (Query(quantile(0.95, "tactful_db_pool_wait_seconds", "job"), "{{job}}"),),
-            (PIPELINE,),
+            DETAILS,
             Unit.SECONDS,
             alerts=("TactfulDbPoolExhausted",),
             limits=(0.5,),
@@ -45,7 +47,7 @@ RUNTIME = Row(
             "Connections of the pools, by state.",
             "None idle for long: transactions wait.",
             (Query("sum by (job, state) (tactful_db_pool_connections)", "{{job}} {{state}}"),),
-            (PIPELINE,),
+            DETAILS,
             stacked=True,
         ),
         Panel(
@@ -53,7 +55,7 @@ RUNTIME = Row(
             "Lines of log a second, by level.",
             "Any error; warnings that go on. The logs say what.",
             (Query(rate("tactful_log_messages_total", "job, level", 'level=~"warning|error|critical"'), "{{job}} {{level}}"),),
-            (OVERVIEW,),
+            DETAILS,
             Unit.PER_SECOND,
             stacked=True,
         ),

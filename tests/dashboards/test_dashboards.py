@@ -88,6 +88,7 @@ def test_a_panel_says_what_bad_looks_like_and_leads_on(board: Board, panel: Pane
         assert f"/alerting/list?search=rule:{alert}" in urls
         assert f"${{runbooks:raw}}/{alert.lower()}.md" in urls
         assert (ROOT / f"deploy/runbooks/{alert.lower()}.md").exists()
+    assert len(urls) > 2 * len(panel.alerts), "it leads nowhere"
     for url in urls:
         if found := re.match(r"/d/([\w-]+)\?", url):
             assert found[1] in TITLES and found[1] != board.uid

@@ -29,7 +29,7 @@ from tests.support.servers import ROOT, absent, free_port, start_on_free_ports, 
 FOLDER = ROOT / "deploy/prometheus"
 UNREADABLE = {"specversion": "1.0", "id": "choice-1", "source": "/shop", "type": "tactful.preference.changed"}
 """Of an opt-out: it lacks the customer, so that it becomes a dead letter."""
-CHOICES = {"--": ".*", "$__rate_interval": "15s", "$__range": "5m", "${datasource}": "prometheus"}
+CHOICES = {"$__rate_interval": "15s", "$__range": "5m", "${datasource}": "prometheus"}
 
 
 def filled(query: str) -> str:

@@ -227,7 +227,7 @@ DO_NOT_CONTACT = Row(
         Panel(
             "Entries",
             "Live entries, by list.",
-            "`hard_bounce` or `spam_complaint` rises fast: a list of addresses is bad. Any list falls: who removed them?",
+            "`hard_bounce` or `spam_complaint` rises fast: a list of addresses is bad. A list falls, and nobody removed entries.",
             (Query("sum by (list) (max by (job, list) (tactful_suppression_entries))", "{{list}}"),),
             (SUPPRESSION_PAGE,),
             stacked=True,
