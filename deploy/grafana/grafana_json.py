@@ -1,6 +1,7 @@
 """Grafana's JSON of the dashboards, by Grafana's own builders (grafana-foundation-sdk)."""
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from grafana_foundation_sdk.builders import common as shared
@@ -139,7 +140,9 @@ def _link(title: str, url: str) -> builders.DashboardLink:
 
 def _limits(panel: Panel) -> builders.ThresholdsConfig:
     colours = COLOURS if len(panel.limits) == 2 else (COLOURS[0], COLOURS[-1])
-    steps = [Threshold(value=value, color=colour) for value, colour in zip((None, *panel.limits), colours, strict=False)]
+    steps = [
+        Threshold(value=value, color=colour) for value, colour in zip((None, *panel.limits), colours, strict=False)
+    ]
     return builders.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 
@@ -176,7 +179,7 @@ def _table(panel: Panel) -> table.Panel:
     return built.color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
 
 
-_MAKERS = {
+_MAKERS: Final[Mapping[PanelKind, Callable[[Panel], AnyPanel]]] = {
     PanelKind.LINES: _lines,
     PanelKind.NUMBER: _number,
     PanelKind.HEAT_MAP: _heat_map,

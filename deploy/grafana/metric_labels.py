@@ -15,7 +15,9 @@ EVERYWHERE = ("cluster", "namespace", "job")
 NARROWED = ("channel", "class")
 """Labels of our own that every dashboard has a variable for."""
 _ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (.*?) \| ", re.MULTILINE)
-_SELECTOR = re.compile(r"(?<![\w:$])(tactful_\w+|http_server_\w+|process_\w+|up)\b(?!\()(?:\{((?:[^{}\"]|\"[^\"]*\")*)\})?")
+_SELECTOR = re.compile(
+    r"(?<![\w:$])(tactful_\w+|http_server_\w+|process_\w+|up)\b(?!\()(?:\{((?:[^{}\"]|\"[^\"]*\")*)\})?"
+)
 _OF_PROCESSES = ("up", *(f"process_{name}" for name in ("cpu_seconds_total", "open_fds", "max_fds")))
 _MORE_OF_PROCESSES = ("process_resident_memory_bytes", "process_start_time_seconds")
 

@@ -3,6 +3,7 @@
 from deploy.grafana.board import OVERVIEW, PIPELINE, Panel, Query, Row, Unit, quantile, rate
 
 DETAILS = (OVERVIEW, PIPELINE)
+_WORSE = 'level=~"warning|error|critical"'
 
 RUNTIME = Row(
     "Runtime",
@@ -54,7 +55,12 @@ RUNTIME = Row(
             "Warnings and errors in logs",
             "Lines of log a second, by level.",
             "Any error; warnings that go on. The logs say what.",
-            (Query(rate("tactful_log_messages_total", "job, level", 'level=~"warning|error|critical"'), "{{job}} {{level}}"),),
+            (
+                Query(
+                    rate("tactful_log_messages_total", "job, level", 'level=~"warning|error|critical"'),
+                    "{{job}} {{level}}",
+                ),
+            ),
             DETAILS,
             Unit.PER_SECOND,
             stacked=True,

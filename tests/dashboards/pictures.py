@@ -1,4 +1,4 @@
-"""`python -m tests.dashboards.pictures`: a picture of each dashboard, of a product that runs under load for some minutes.
+"""`python -m tests.dashboards.pictures`: a picture of each dashboard, of a product under load for some minutes.
 
 Grafana is no package that a test can install, so this draws the panels of the dashboards' files itself, with uPlot, in
 headless Chromium. The numbers are what Prometheus answers to the panels' own queries.
@@ -73,7 +73,11 @@ def draw(scraped: ScrapedProduct, folder: Path) -> None:
     with chromium.browser(chromium.path()) as browser:
         for path in sorted(FOLDER.glob("*.json")):
             dashboard = json.loads(path.read_text("utf-8"))
-            shoot(browser, board(scraped, dashboard, times), folder / f"dashboard-{path.stem.removeprefix('tactful-')}.png")
+            shoot(
+                browser,
+                board(scraped, dashboard, times),
+                folder / f"dashboard-{path.stem.removeprefix('tactful-')}.png",
+            )
 
 
 def board(scraped: ScrapedProduct, dashboard: dict[str, Any], times: list[float]) -> dict[str, Any]:
@@ -151,8 +155,9 @@ def shoot(browser: Browser, content: dict[str, Any], file: Path) -> None:
     scripts = [HERE / "vendor/uPlot.iife.min.js", HERE / "drawing/draw.js"]
     styles = [HERE / "vendor/uPlot.min.css", HERE / "drawing/page.css"]
     data = json.dumps(content).replace("</", "<\\/")
+    style = "".join(each.read_text("utf-8") for each in styles)
     html = (
-        f"<!doctype html><html lang=en><meta charset=utf-8><style>{''.join(each.read_text() for each in styles)}</style>"
+        f"<!doctype html><html lang=en><meta charset=utf-8><style>{style}</style>"
         '<header><div id="marks"></div><h1></h1><p></p></header><div id="board"></div>'
     )
     with chromium.context(browser, viewport={"width": 1440, "height": 900}, timezone_id="UTC") as context:

@@ -43,7 +43,7 @@ def panels_of(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def name(value: object) -> str:
-    return value.uid if isinstance(value, Board) else getattr(value, "title", "")
+    return value.uid if isinstance(value, Board) else str(getattr(value, "title", ""))
 
 
 def test_the_files_are_current() -> None:

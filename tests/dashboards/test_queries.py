@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
+from deploy.grafana.board import Board
 from deploy.grafana.boards import boards
 from deploy.grafana.metric_labels import scope
 from deploy.grafana.variables import ANNOTATIONS, MAY_HAVE_NONE, OF_LABELS
@@ -51,11 +52,11 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScrapedProduct
 
 
 @pytest.mark.parametrize("board", boards(), ids=lambda board: board.uid)
-def test_every_query_has_series_or_its_panel_says_why_not(scraped: ScrapedProduct, board: object) -> None:
+def test_every_query_has_series_or_its_panel_says_why_not(scraped: ScrapedProduct, board: Board) -> None:
     wrong = []
-    for panel in board.panels():  # type: ignore[attr-defined]
+    for panel in board.panels():
         for query in panel.queries:
-            expression = filled(scope(query.expr, board.variables))  # type: ignore[attr-defined]
+            expression = filled(scope(query.expr, board.variables))
             if not scraped.series(expression) and not panel.empty:
                 wrong.append(f"{panel.title}: {expression}")
     assert wrong == []

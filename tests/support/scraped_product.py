@@ -24,11 +24,13 @@ from services.development.imaginary_shop import ShopEventGenerator, generate_cus
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Outgoing
 from tests.support.command_line import EXAMPLES, RunningProduct, product
-from tests.support.servers import ROOT, absent, free_port, start_on_free_ports, wait_until_started
+from tests.support.servers import ROOT, absent, free_port, start_on_free_ports, wait_for, wait_until_started
 
 FOLDER = ROOT / "deploy/prometheus"
 UNREADABLE = {"specversion": "1.0", "id": "choice-1", "source": "/shop", "type": "tactful.preference.changed"}
 """Of an opt-out: it lacks the customer, so that it becomes a dead letter."""
+SEEDED_SECONDS = 300.0
+"""By when the demo has registered its campaigns and customers, on a machine that is busy."""
 CHOICES = {"$__rate_interval": "15s", "$__range": "5m", "${datasource}": "prometheus"}
 
 
@@ -104,6 +106,7 @@ def scraped_product(directory: Path) -> Iterator[ScrapedProduct]:
 @contextlib.contextmanager
 def load(running: RunningProduct, events_per_second: float = 8) -> Iterator[None]:
     """Events of the shop until the end of the block, in a thread."""
+    wait_for(lambda: running.ask("GET", "/v1/dev/demo")["running"], "the demo's customers", timeout=SEEDED_SECONDS)
     end = threading.Event()
     customers = [each["customer"] for each in generate_customers(150)]
     generator = ShopEventGenerator(seed=11)

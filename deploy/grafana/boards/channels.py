@@ -176,7 +176,7 @@ REPORTS = Row(
             "Bounces above 0.05, complaints above 0.001: providers close accounts for less.",
             tuple(
                 Query(
-                    f"sum by (adapter) (rate(tactful_deliveries_total{{kind=\"{kind}\"}}[$__range])) / (sum by (adapter)"
+                    f'sum by (adapter) (rate(tactful_deliveries_total{{kind="{kind}"}}[$__range])) / (sum by (adapter)'
                     f' (rate(tactful_delivery_attempts_total{{outcome="accepted"}}[$__range])) > 0)',
                     f"{{{{adapter}}}} {kind}",
                 )

@@ -12,7 +12,11 @@ CONSUMERS = Row(
             "Behind the log",
             "The age of the oldest record that a consumer has not processed; 0 when it has caught up.",
             "Above 300 s.",
-            (Query(age("tactful_consumer_next_record_timestamp_seconds", "group, topic", "max"), "{{group}} {{topic}}"),),
+            (
+                Query(
+                    age("tactful_consumer_next_record_timestamp_seconds", "group, topic", "max"), "{{group}} {{topic}}"
+                ),
+            ),
             (PIPELINE,),
             Unit.SECONDS,
             alerts=("TactfulConsumerBehind",),
@@ -91,7 +95,11 @@ DEAD_LETTERS = Row(
             "New dead letters",
             "Records that were put aside in the last ten minutes, by reason.",
             "More than one a minute. `failed` is a defect of ours.",
-            (Query("sum by (topic, reason) (increase(tactful_dead_letter_records_total[10m]))", "{{topic}} {{reason}}"),),
+            (
+                Query(
+                    "sum by (topic, reason) (increase(tactful_dead_letter_records_total[10m]))", "{{topic}} {{reason}}"
+                ),
+            ),
             (DEAD_LETTER_PAGE,),
             alerts=("TactfulDeadLettersGrowing",),
             limits=(10,),

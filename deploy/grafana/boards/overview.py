@@ -23,6 +23,9 @@ from deploy.grafana.runtime_row import RUNTIME
 _BURNS = (("handover", "0.005"), ("ingest", "0.001"), ("preference_centre", "0.0005"))
 """Objective -> its budget: the share of bad events that it allows over 30 days."""
 
+_ALL = rate("tactful_decisions_total", "")
+_BY_OUTCOME = rate("tactful_decisions_total", "outcome")
+
 PROMISE_ROW = Row(
     "Promises and error budgets",
     (
@@ -170,7 +173,7 @@ REASON_ROW = Row(
             "The share of suppress 0.2 above that of the week, or any fail.",
             (
                 Query(
-                    f"{rate('tactful_decisions_total', 'outcome')} / on() group_left {rate('tactful_decisions_total', '')}",
+                    f"{_BY_OUTCOME} / on() group_left ({_ALL} > 0)",
                     "{{outcome}}",
                 ),
             ),
@@ -233,7 +236,7 @@ SATURATION_ROW = Row(
             "Near 1 for long: it cannot take more. Add processes, up to the number of partitions.",
             (
                 Query(
-                    "1 - sum by (group) (rate(tactful_consumer_activity_seconds_total{activity=~\"idle|poll\"}"
+                    '1 - sum by (group) (rate(tactful_consumer_activity_seconds_total{activity=~"idle|poll"}'
                     "[$__rate_interval])) / sum by (group) (rate(tactful_consumer_activity_seconds_total"
                     "[$__rate_interval]))",
                     "{{group}}",

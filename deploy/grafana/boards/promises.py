@@ -110,7 +110,7 @@ OPT_OUTS = Row(
             "The slowest hundredth above 60 s.",
             tuple(
                 Query(
-                    "histogram_quantile(%s, sum by (le) (rate(tactful_optout_enforced_seconds_bucket[10m])))" % share,
+                    f"histogram_quantile({share}, sum by (le) (rate(tactful_optout_enforced_seconds_bucket[10m])))",
                     name,
                 )
                 for share, name in ((0.5, "half"), (0.99, "slowest hundredth"))
@@ -227,7 +227,7 @@ DO_NOT_CONTACT = Row(
         Panel(
             "Entries",
             "Live entries, by list.",
-            "`hard_bounce` or `spam_complaint` rises fast: a list of addresses is bad. A list falls, and nobody removed entries.",
+            "`hard_bounce` or `spam_complaint` rises fast: addresses are bad. A list falls, and nobody removed any.",
             (Query("sum by (list) (max by (job, list) (tactful_suppression_entries))", "{{list}}"),),
             (SUPPRESSION_PAGE,),
             stacked=True,
@@ -283,6 +283,6 @@ DO_NOT_CONTACT = Row(
 BOARD = Board(
     "tactful-promises",
     "Promises",
-    "What must never happen, how fast opt-outs count, whether customers reach their pages, and whom nobody may contact.",
+    "What must never happen, how fast opt-outs count, whether customers reach their pages, whom nobody may contact.",
     (NEVER, OPT_OUTS, CENTRE, DO_NOT_CONTACT, RUNTIME),
 )
