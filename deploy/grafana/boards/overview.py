@@ -65,7 +65,7 @@ PROMISE_ROW = Row(
             unit=Unit.SHARE,
         ),
         number(
-            "Opt-outs, slowest hundredth",
+            "Slowest opt-outs",
             "The time from an opt-out to its enforcement, of the slowest hundredth. Promised: 60 s.",
             "Above 60 s.",
             "histogram_quantile(0.99, sum by (le) (rate(tactful_optout_enforced_seconds_bucket[$__range])))",
@@ -75,7 +75,7 @@ PROMISE_ROW = Row(
             limits=(30, 60),
         ),
         number(
-            "Customers' answers to decide",
+            "Replies to decide",
             "Replies that may ask to stop, and that nobody has decided about.",
             "Above 0 for a day: messages to these addresses wait.",
             "max(tactful_undecided_replies)",

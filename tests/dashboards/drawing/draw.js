@@ -96,7 +96,7 @@ function drawLines(panel, box, times, marks) {
   const options = {
     width: box.clientWidth, height: Math.max(70, box.clientHeight - legend), legend: { show: false }, cursor: { show: false },
     scales: { x: { time: true }, y: { range: [0, top] } },
-    axes: [{ size: 24, font: "11px sans-serif", stroke: "#5b6570", grid: { stroke: "#e8ebee" }, ticks: { show: false } },
+    axes: [{ size: 24, values: (_, instants) => instants.map((each) => new Date(each * 1000).toISOString().slice(11, times[times.length - 1] - times[0] < 300 ? 19 : 16)), font: "11px sans-serif", stroke: "#5b6570", grid: { stroke: "#e8ebee" }, ticks: { show: false } },
       { size: 64, font: "11px sans-serif", stroke: "#5b6570", grid: { stroke: "#e8ebee" }, ticks: { show: false }, values: (_, values) => values.map((value) => text(value, panel.unit)) }],
     series: [{}, ...order.map((at) => ({ stroke: COLOURS[at % 10], width: panel.stacked ? 0.5 : 1.4, fill: fill(COLOURS[at % 10]), points: { show: false }, spanGaps: false }))],
     hooks: { draw: [(plot) => {
