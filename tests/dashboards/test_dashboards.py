@@ -17,6 +17,7 @@ from deploy.grafana.metric_labels import UnknownMetric, metric_labels, scope
 from tests.support.servers import ROOT
 
 BOARDS = boards()
+FILES = dashboards()
 PANELS = [(board, panel) for board in BOARDS for panel in board.panels()]
 TITLES = {
     "tactful-overview": "Overview",
@@ -47,7 +48,7 @@ def name(value: object) -> str:
 
 
 def test_the_files_are_current() -> None:
-    assert {path.name: path.read_text("utf-8") for path in FOLDER.glob("*.json")} == dashboards(), (
+    assert {path.name: path.read_text("utf-8") for path in FOLDER.glob("*.json")} == FILES, (
         "run: python -m deploy.grafana"
     )
 
@@ -58,7 +59,7 @@ def test_the_dashboards_keep_their_addresses() -> None:
 
 @pytest.mark.parametrize("uid", TITLES)
 def test_a_dashboard_has_its_variables_annotations_and_a_grid_without_overlaps(uid: str) -> None:
-    dashboard = json.loads(dashboards()[f"{uid}.json"])
+    dashboard = json.loads(FILES[f"{uid}.json"])
     names = [each["name"] for each in dashboard["templating"]["list"]]
     assert names[: len(VARIABLES)] == VARIABLES and names[-2:] == ["runbooks", "console"]
     assert [each["name"] for each in dashboard["annotations"]["list"]] == ["Deployments", "Holds", "Policy activations"]
@@ -78,9 +79,7 @@ def test_a_panel_says_what_bad_looks_like_and_leads_on(board: Board, panel: Pane
     assert panel.shows.endswith(".") and panel.bad.endswith(".") and panel.details
     assert set(panel.alerts) <= alerts()
     assert not panel.empty or (panel.empty.endswith(".") and panel.empty.count(". ") == 0), "one sentence"
-    written = next(
-        each for each in panels_of(json.loads(dashboards()[f"{board.uid}.json"])) if each["title"] == panel.title
-    )
+    written = next(each for each in panels_of(json.loads(FILES[f"{board.uid}.json"])) if each["title"] == panel.title)
     assert f"Bad: {panel.bad}" in written["description"]
     assert (NO_ALERT in written["description"]) == (not panel.alerts)
     urls = [link["url"] for link in written["links"]]
