@@ -117,7 +117,7 @@ def test_images_are_pinned_in_place_and_anew(tmp_path: Path) -> None:
         text = (tmp_path / "Dockerfile").read_text() + (tmp_path / "compose.yml").read_text()
         assert f"FROM python:3.11-slim@{digest} AS build\n" in text
         assert f"FROM python:3.11-slim@{digest}\n" in text
-        assert f"    image: postgres:15@{digest}\n" in text and text.count(digest) == 5
+        assert f"    image: postgres:15@{digest}\n" in text and text.count(digest) == 6
     fake.write_text("#!/bin/sh\necho nothing\n")
     refused = subprocess.run([DEPLOY / "pin_images.sh", tmp_path], env=variables, capture_output=True, text=True)
     assert refused.returncode == 1 and "the registry names no digest" in refused.stderr
