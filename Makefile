@@ -12,10 +12,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 INSTALLED := $(BIN)/tactful
-CODE := schemas services tactful tests
+CODE := schemas services tactful tests deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run inbox test test-fast check format kafka models schemas rules pictures clean bench mutants abuse
+.PHONY: help setup run inbox test test-fast check format kafka models schemas rules pictures dashboards clean bench mutants abuse
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,10 @@ rules: ## Enter into the alerts where people reach the runbooks (RUNBOOKS=https:
 
 pictures: setup ## Take docs/pictures anew: every page of the console, light and dark; needs Chromium
 	$(BIN)/python -m tests.browser.pictures
+
+dashboards: setup ## Write deploy/grafana/dashboards, and their pictures into docs/pictures; needs Prometheus and Chromium
+	$(BIN)/python -m deploy.grafana
+	$(BIN)/python -m tests.dashboards.pictures
 
 clean: ## Remove the environment and all caches; data stay
 	rm -rf .venv .mypy_cache .import_linter_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,7 +3,8 @@
 #
 # A file for each service, which it alone gets: the URL of its database with its own role, and its keys. Two for the
 # database server: the passwords of its owner and of the roles. The directory is closed to everybody else; the files
-# are not, because compose mounts them as they are, and a service runs as user 10001.
+# are not, because compose mounts them as they are, and a service runs as user 10001. The password of Grafana's user
+# `admin` is a file of its own.
 set -eu
 
 directory=${1:-$(cd "$(dirname "$0")" && pwd)/secrets}
@@ -12,6 +13,9 @@ chmod 700 "$directory"
 umask 022
 
 random() { od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n'; }
+
+# Before the rest: an installation that was made before there were dashboards has no password of Grafana yet.
+[ -e "$directory/grafana-password" ] || random >"$directory/grafana-password"
 
 roles=$directory/database-roles.env
 if [ -e "$roles" ]; then

@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 from services.kit.observability.metrics import MetricFamily
-from tests.support.command_line import RunningProduct, product
+from tests.support.command_line import RunningProduct
 from tests.support.metrics_table import registry
-from tests.support.servers import ROOT, absent, free_port, start_on_free_ports, wait_for, wait_until_started
+from tests.support.scraped_product import FOLDER, scraped_product
+from tests.support.servers import ROOT, absent, wait_for
 
 pytestmark = pytest.mark.wired
 
-FOLDER = ROOT / "deploy/prometheus"
 RUNBOOKS = ROOT / "deploy/runbooks"
 PARTS = ("## Meaning", "## Impact", "## Diagnosis", "## Mitigation")
 _SERIES = re.compile(r"\b(?:tactful|http_server)_[a-z_]+\b")
@@ -105,41 +105,8 @@ def test_every_runbook_has_its_alert() -> None:
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[tuple[RunningProduct, str]]:
     """A running product, and the address of a Prometheus that scrapes it with our rules."""
-    if shutil.which("prometheus") is None:
-        absent("Prometheus is not installed (Debian package prometheus)")
-    with product(tmp_path / "data") as running:
-        configuration = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
-        target = running.address.removeprefix("http://")
-        configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        configuration["alerting"] = {}  # its Alertmanager is a host of the composition
-        configuration["rule_files"] = [str(FOLDER / "rules/*.yml")]
-        configuration["scrape_configs"] = [{"job_name": "tactful", "static_configs": [{"targets": [target]}]}]
-        (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-        process, address = start_on_free_ports(lambda: start_prometheus(tmp_path))
-        try:
-            yield running, f"{address}/api/v1"
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def start_prometheus(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the server with the configuration in `directory`, and wait until it is ready."""
-    address = f"127.0.0.1:{free_port()}"
-    command = ["prometheus", f"--config.file={directory / 'prometheus.yml'}", f"--web.listen-address={address}"]
-    command.append(f"--storage.tsdb.path={directory / 'series'}")
-    path = directory / "prometheus.log"
-    with path.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-
-    def ready() -> bool:
-        try:
-            return httpx.get(f"http://{address}/-/ready", trust_env=False).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_until_started("Prometheus", process, ready, path)
-    return process, f"http://{address}"
+    with scraped_product(tmp_path) as found:
+        yield found.running, f"{found.address}/api/v1"
 
 
 @pytest.mark.integration

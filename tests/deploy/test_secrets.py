@@ -52,6 +52,13 @@ def test_what_is_there_stays(secrets: Path) -> None:
     before = {path.name: path.read_text() for path in secrets.iterdir()}
     subprocess.run([DEPLOY / "secrets.sh", secrets], check=True, capture_output=True)
     assert {path.name: path.read_text() for path in secrets.iterdir()} == before
+    assert len(before["grafana-password"]) == 64
+
+
+def test_an_installation_from_before_the_dashboards_gets_a_password_for_grafana(secrets: Path) -> None:
+    (secrets / "grafana-password").unlink()
+    subprocess.run([DEPLOY / "secrets.sh", secrets], check=True, capture_output=True)
+    assert len((secrets / "grafana-password").read_text()) == 64
 
 
 @pytest.fixture

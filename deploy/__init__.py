@@ -1,0 +1,1 @@
+"""What an installation needs around the product. The only code is `deploy.grafana`."""
