@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,13 @@ def lines(scraped: ScrapedProduct, target: dict[str, Any], times: list[float]) -
     legend = target.get("legendFormat", "").replace("__auto", "")
     for each in answers(scraped, target["expr"], times):
         labels = each["metric"]
-        name = re.sub(r"\{\{(\w+)\}\}", lambda match, labels=labels: labels.get(match[1], ""), legend)
-        found.append({"name": name, "labels": labels, "values": aligned(each["values"], times)})
+        found.append({"name": name_series(legend, labels), "labels": labels, "values": aligned(each["values"], times)})
     return found
+
+
+def name_series(legend: str, labels: Mapping[str, str]) -> str:
+    """The legend with the values of the labels that it names."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: labels.get(match[1], ""), legend)
 
 
 def answers(scraped: ScrapedProduct, query: str, times: list[float]) -> list[dict[str, Any]]:
