@@ -21,6 +21,8 @@ from services.suppression.store.entry_store import NewEntry
 
 ERASED_MASK: Final = "(erased customer)"
 """What people see in place of whom the entry names."""
+_NOTHING_TYPED: Final = "source = NULL, note = NULL, remove_reason = NULL"
+_CLEARED_REQUEST: Final = "reason = NULL, decision_reason = NULL, consent_of = NULL"
 
 
 async def erase_customer(tx: Tx, event: Event, pseudonym: str, entry_id: str, now: Instant) -> None:
@@ -33,7 +35,9 @@ async def erase_customer(tx: Tx, event: Event, pseudonym: str, entry_id: str, no
 
 
 async def block_addresses(tx: Tx, pseudonym: str, hashes: Sequence[str], entry_id: str, now: Instant) -> None:
-    """Let the entry of an erased customer cover these addresses too, given by their keyed hashes. Idempotent."""
+    """Let the entry of an erased customer cover these addresses too, given by their keyed hashes, and make other
+    entries of them anonymous. Idempotent.
+    """
     row = await tx.row("SELECT id FROM address_entry WHERE hash = :hash ORDER BY id LIMIT 1", hash=pseudonym)
     if row is None:
         await _add_entry(tx, pseudonym, entry_id, now, now)
@@ -44,6 +48,19 @@ async def block_addresses(tx: Tx, pseudonym: str, hashes: Sequence[str], entry_i
         id=entry_id if row is None else row.id,
         **tx.bind_table_parameter("k", {"hash": "text"}, [(each,) for each in sorted(set(hashes))]),
     )
+    await _clear_address_entries(tx, hashes)
+
+
+async def _clear_address_entries(tx: Tx, hashes: Sequence[str]) -> None:
+    """Forget what people see and have typed on entries of the addresses themselves, and on requests to remove them."""
+    of_addresses = f"SELECT a.id FROM address_entry a WHERE {tx.in_list('a.hash', 'hashes')}"
+    named = tx.list_parameter(sorted(set(hashes)))
+    await tx.execute(
+        f"UPDATE suppression_entry SET masked = :mask, {_NOTHING_TYPED} WHERE id IN ({of_addresses})",
+        mask=ERASED_MASK,
+        hashes=named,
+    )
+    await tx.execute(f"UPDATE removal_request SET {_CLEARED_REQUEST} WHERE entry_id IN ({of_addresses})", hashes=named)
 
 
 async def _add_entry(tx: Tx, pseudonym: str, entry_id: str, at: Instant, now: Instant) -> None:
@@ -57,7 +74,7 @@ async def _rename_entries(tx: Tx, subject: Subject) -> int:
     return await change_some(
         tx,
         "suppression_entry",
-        "customer = :pseudonym, source = NULL, note = NULL, remove_reason = NULL",
+        f"customer = :pseudonym, {_NOTHING_TYPED}",
         "customer = :customer",
         customer=subject.customer,
         pseudonym=subject.pseudonym,
@@ -71,7 +88,7 @@ async def _clear_removal_requests(tx: Tx, subject: Subject) -> int:
     return await change_some(
         tx,
         "removal_request",
-        "reason = NULL, decision_reason = NULL, consent_of = NULL",
+        _CLEARED_REQUEST,
         f"({of_customer} OR consent_of = :customer) AND {is_left}",
         customer=subject.customer,
     )
