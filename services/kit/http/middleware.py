@@ -29,6 +29,8 @@ PROBED_ROUTES = ("/livez", "/readyz", "/startupz")
 UNMATCHED_ROUTE = "unmatched"
 IS_HEAD = "tactful.is_head"
 """In the scope of a request that is served like GET, but was HEAD: for what a GET would count."""
+CLIENT_CLOSED_REQUEST = 499
+"""Recorded of a request whose caller left before it was read and so got no answer. The number is nginx's."""
 _statuses = tuple(map(str, range(100, 600)))
 
 
@@ -95,6 +97,8 @@ class EdgeMiddleware:
             await self._app(scope, _limit_body(receive, most), answer)
         except ClientDisconnect:
             await answer.release_claim()
+            if not answer.started:
+                answer.status = CLIENT_CLOSED_REQUEST
         except Exception as error:
             await answer.release_claim()
             if answer.started:

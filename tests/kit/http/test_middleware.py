@@ -219,3 +219,21 @@ async def test_requests_by_head_are_counted_as_such(client: httpx.AsyncClient, r
     await client.head("/v1/trace")
     labels = {"http_request_method": "HEAD", "http_route": "/v1/trace", "http_response_status_code": "200"}
     assert registry.get_sample_value("http_server_request_duration_seconds_count", labels) == 1
+
+
+async def test_a_caller_who_leaves_is_no_failure_of_ours(registry: Registry) -> None:
+    app = app_of(routes(), registry=registry)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {ADMIN_KEY}".encode()), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/raw", "raw_path": b"/v1/raw", "query_string": b""}
+    await app({**scope, "headers": headers, "http_version": "1.1", "scheme": "http"}, receive, send)
+    assert sent == []
+    labels = {"http_request_method": "POST", "http_route": "/v1/raw", "http_response_status_code": "499"}
+    assert registry.get_sample_value("http_server_request_duration_seconds_count", labels) == 1
