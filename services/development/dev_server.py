@@ -34,7 +34,7 @@ ADDRESS_FILE = "address"
 
 def run_dev_server(data_dir: Path | None, port: int | None, demo: bool, clock: Instant | None) -> int:
     """Serve until a signal arrives. What is None is read from the settings. Returns the exit code: 0 ok, 1 failed."""
-    os.umask(0o077)  # its files hold customers' data and keys
+    umask = os.umask(0o077)  # its files hold customers' data and keys
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(serve(data_dir, port, demo and clock is None, clock))
@@ -43,6 +43,8 @@ def run_dev_server(data_dir: Path | None, port: int | None, demo: bool, clock: I
         return 1
     except KeyboardInterrupt:
         return 0
+    finally:
+        os.umask(umask)
 
 
 async def serve(data_dir: Path | None, port: int | None, demo: bool, clock: Instant | None) -> int:

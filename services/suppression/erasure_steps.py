@@ -23,6 +23,7 @@ ERASED_MASK: Final = "(erased customer)"
 """What people see in place of whom the entry names."""
 _NOTHING_TYPED: Final = "source = NULL, note = NULL, remove_reason = NULL"
 _CLEARED_REQUEST: Final = "reason = NULL, decision_reason = NULL, consent_of = NULL"
+_ENTRY_IS_LEFT: Final = "(masked <> :mask OR source IS NOT NULL OR note IS NOT NULL OR remove_reason IS NOT NULL)"
 _REQUEST_IS_LEFT: Final = "(reason IS NOT NULL OR decision_reason IS NOT NULL OR consent_of IS NOT NULL)"
 
 
@@ -59,7 +60,7 @@ async def _clear_address_entries(tx: Tx, pseudonym: str, hashes: Sequence[str]) 
     named = tx.list_parameter(sorted(set(hashes)))
     entries = await tx.execute(
         f"UPDATE suppression_entry SET masked = :mask, {_NOTHING_TYPED} "
-        f"WHERE id IN ({of_addresses}) AND masked <> :mask",
+        f"WHERE id IN ({of_addresses}) AND {_ENTRY_IS_LEFT}",
         mask=ERASED_MASK,
         hashes=named,
     )

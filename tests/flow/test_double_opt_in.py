@@ -92,7 +92,10 @@ async def test_nothing_but_the_confirmation_goes_out_before_and_the_export_prove
     assert await offers(product) == ["confirm"]  # following the link has changed nothing
 
     await product.at(MONDAY + HOUR)
-    assert "Thank you" in (await visit(product, "POST", path)).text
+    thanks = (await visit(product, "POST", path)).text
+    assert "Thank you" in thanks
+    (centre,) = re.findall(r'href="(/p/[^"?#]+)"', thanks)
+    assert "you, by a link in our message" in (await visit(product, "GET", f"{centre}/data")).text
     await product.send(event("shop.offer", "e-3", MONDAY + HOUR))
     assert sorted(await offers(product)) == ["confirm", "offer"]
 

@@ -83,6 +83,21 @@ async def test_nothing_of_an_erased_customer_is_in_any_table_or_file(
         assert find_in_bytes(tmp_path.glob("*.db*"), PLANTED) == set()
 
 
+async def test_nothing_typed_on_entries_of_the_addresses_alone_is_left(product: Live) -> None:
+    await fill(product)
+    entry = {"address": PHONE, "scope": {"channel": "sms"}, "reason": "manual", "source": REASON, "note": REASON}
+    listed = await product.ask("POST", "/v1/suppressions", entry)
+    asked_for = await product.editor.request("DELETE", f"/v1/suppressions/{listed['id']}", json={"reason": REASON})
+    assert asked_for.status_code == 202, asked_for.text
+    found = {table for _, table, _, _ in await found_in_databases(product)}
+    assert {"suppression_entry", "removal_request"} <= found
+    await erase(product)
+    assert await found_in_databases(product) == set()
+    looked_up = await product.ask("POST", "/v1/suppressions/lookup", {"address": PHONE})
+    assert {each["reason"] for each in looked_up["items"]} == {"manual", "erased"}, "it still forbids"
+    assert {each["address_masked"] for each in looked_up["items"]} == {"(erased customer)"}
+
+
 async def test_what_waited_is_not_sent_and_what_was_sent_is_counted_on(product: Live) -> None:
     await fill(product)
     sent = [item["status"] for item in (await product.ask("GET", "/v1/messages"))["items"]]

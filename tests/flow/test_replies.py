@@ -16,11 +16,13 @@ from pydantic import SecretStr
 from schemas.message import HandoverResult, Message
 from schemas.service_api import AddressLift, ProviderEntry
 from schemas.times import MINUTE
+from services.clients.opt_out_barrier import OptOutBarrier
 from services.development.all_services import SERVICE_NAMES
 from services.kit.errors import Transient
 from services.orchestrator.decisions.store import ERASED_SOURCE, lock_ledgers
 from services.orchestrator.delivery.adapters.definition import FirstByteGuard
 from services.orchestrator.delivery.adapters.twilio.declaration import TwilioSettings
+from services.orchestrator.delivery.open_attempts import OpenAttemptsReader
 from services.orchestrator.delivery.receipts import intake, store
 from tests.flow.test_delivery import Provider
 from tests.flow.test_receipts import entries, shown
@@ -293,6 +295,42 @@ class UnreachableList:
             raise Transient("suppression does not answer")
         self.done.append(what)
         await ask()
+
+
+async def begun(product: Live) -> Provider:
+    """A provider that has begun to take a second text, and does not come to an end."""
+    await sent(product)
+    provider = Provider()
+    provider.hold.clear()
+    product.together.orchestrator.components.adapters.by_name["twilio"] = provider  # type: ignore[index]
+    await product.send(event("shop.offer", "e-2"))
+    async with asyncio.timeout(30):
+        while not provider.taken:
+            await asyncio.sleep(0.02)
+    return provider
+
+
+@pytest.mark.parametrize("text", ["STOP", "please stop"])
+async def test_the_answer_waits_for_a_handover_that_had_begun(product: Live, text: str) -> None:
+    provider = await begun(product)
+    answering = asyncio.create_task(reply(product, text))
+    async with asyncio.timeout(30):
+        while not await entries(product):
+            await asyncio.sleep(0.02)
+    done, _ = await asyncio.wait([answering], timeout=0.5)
+    assert not done, "it is forbidden by now, but what had begun may still start"
+    provider.hold.set()
+    assert (await answering).status_code == 200
+
+
+async def test_the_answer_does_not_wait_for_ever(product: Live, caplog: pytest.LogCaptureFixture) -> None:
+    provider = await begun(product)
+    attempts = OpenAttemptsReader(product.database)
+    product.together.orchestrator.components.receipt_intake._barrier = OptOutBarrier(attempts, wait=0.1)
+    assert (await reply(product, "STOP")).status_code == 200
+    assert [entry["reason"] for entry in await entries(product)] == ["stop_keyword"]
+    assert "receipt_not_enforced" in caplog.text
+    provider.hold.set()
 
 
 @pytest.mark.parametrize(("words", "left"), [(["STOP", "START"], 0), (["STOP", "START", "stop"], 1)])

@@ -1,6 +1,6 @@
 """The orchestrator's HTTP API over a fresh database, with documents and API keys for its tests."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import msgspec
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from schemas.facts import Preference, Suppressions
 from schemas.recorded import SuppressionsAsOf
@@ -214,6 +214,35 @@ def _letters_of_all(
     return DeadLetterDirectory({"orchestrator": own, **others})
 
 
+def _own_letters(
+    database: Database,
+    clock: ManualClock,
+    registry: Registry,
+    evaluator: Evaluator,
+    renderer: Renderer,
+    erasures: ErasureIntake,
+) -> DeadLetterQueue[Any]:
+    """The orchestrator's dead letters, decided again by a pipeline of their own."""
+    shadow = ShadowRecorder(renderer.render_message, ShadowMetrics(registry))
+    redriver = Pipeline(evaluator, clock, DecisionMetrics(registry), shadow, erasures)
+    return DeadLetterQueue("orchestrator", database, redriver, clock, registry, topics=["customer.events"])
+
+
+def _app_of(
+    database: Database, registry: Registry, ring: KeyRingChain, audit: RequestAudit, routers: Sequence[APIRouter]
+) -> FastAPI:
+    return build_app(
+        title="orchestrator",
+        registry=registry,
+        health=Health(),
+        keys=ring,
+        service_key=SERVICE_KEY,
+        idempotency=IdempotencyStore(database),
+        audit=audit,
+        routers=routers,
+    )
+
+
 @asynccontextmanager
 async def world(url: str, folder: Path) -> AsyncIterator[World]:
     """Everything, fresh."""
@@ -231,50 +260,40 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
     settings = load_settings(OrchestratorSettings, address_key="an-address-key-of-the-tests")
     receipt_metrics = ReceiptMetrics(registry, settings.adapter_names)
     receipts = ReceiptIntake(database, suppression, clock, receipt_metrics)
-    render = Renderer(snapshot, links).render_message
-    evaluator = Evaluator(database, snapshot, gatherer, render, ["customer.events"], lambda adapter: True)
-    shadow = ShadowRecorder(render, ShadowMetrics(registry))
-    erased = ErasedCustomers(ADDRESS_KEY)
-    intake = ErasureIntake(preference, suppression, erased, lambda: None)
-    redriver = Pipeline(evaluator, clock, DecisionMetrics(registry), shadow, intake)
-    own_letters = DeadLetterQueue("orchestrator", database, redriver, clock, registry, topics=["customer.events"])
-    recorder = AuditRecorder(database, clock)
-    app = build_app(
-        title="orchestrator",
-        registry=registry,
-        health=Health(),
-        keys=ring,
-        service_key=SERVICE_KEY,
-        idempotency=IdempotencyStore(database),
-        audit=RequestAudit("orchestrator", recorder, erased.pseudonyms.of_customer),
-        routers=orchestrator_routes(
-            database,
-            bus,
-            clock,
-            topic="customer.events",
-            decided_signal=WakeSignal(),
-            ring=ring,
-            audit=recorder,
-            topics=preference,
-            situations=suppression,
-            facts_reader=gatherer,
-            evaluator=evaluator,
-            snapshot=snapshot,
-            link_builder=links,
-            letters=_letters_of_all(own_letters, preference, suppression),
-            erased=erased,
-            other_services={"preference": preference, "suppression": suppression},
-            signature=SenderSignature(SERVICE_KEY),
-            settings=settings,
-            adapters=build_adapters(settings, database, clock),
-            adapter_settings=settings.settings_of,
-            receipt_intake=receipts,
-            receipt_metrics=receipt_metrics,
-            visits=VisitRecorder(
-                database, receipts.take, VisitMetrics(registry), settings.tracked_links.machine_seconds
-            ),
-        ),
+    erased, renderer = ErasedCustomers(ADDRESS_KEY), Renderer(snapshot, links)
+    evaluator = Evaluator(
+        database, snapshot, gatherer, renderer.render_message, ["customer.events"], lambda adapter: True
     )
+    erasures = ErasureIntake(preference, suppression, erased, lambda: None)
+    own_letters = _own_letters(database, clock, registry, evaluator, renderer, erasures)
+    recorder = AuditRecorder(database, clock)
+    routers = orchestrator_routes(
+        database,
+        bus,
+        clock,
+        topic="customer.events",
+        decided_signal=WakeSignal(),
+        ring=ring,
+        audit=recorder,
+        topics=preference,
+        situations=suppression,
+        facts_reader=gatherer,
+        evaluator=evaluator,
+        snapshot=snapshot,
+        link_builder=links,
+        letters=_letters_of_all(own_letters, preference, suppression),
+        erased=erased,
+        other_services={"preference": preference, "suppression": suppression},
+        signature=SenderSignature(SERVICE_KEY),
+        settings=settings,
+        adapters=build_adapters(settings, database, clock),
+        adapter_settings=settings.settings_of,
+        receipt_intake=receipts,
+        receipt_metrics=receipt_metrics,
+        visits=VisitRecorder(database, receipts.take, VisitMetrics(registry), settings.tracked_links.machine_seconds),
+    )
+    audit = RequestAudit("orchestrator", recorder, erased.pseudonyms.of_customer)
+    app = _app_of(database, registry, ring, audit, routers)
     try:
         yield World(app, database, clock, bus, others, snapshot)
     finally:

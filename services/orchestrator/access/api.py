@@ -145,6 +145,16 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
         )
         return _new_key(key, plain)
 
+    @routes.delete("/{id}", summary="Revoke a key", **answers({204: None}, errors.NotFound))
+    async def revoke_key(id: str, principal: Principal = requires("keys:write")) -> Response:
+        await api_keys.revoke_key(database, id, principal.name, clock.now())
+        return Response(status_code=204)
+
+    _add_reading_routes(routes, database)
+    return routes
+
+
+def _add_reading_routes(routes: APIRouter, database: Database) -> None:
     @routes.get("", summary="List keys by prefix, oldest first", **answers({200: Page[KeyFields]}))
     async def list_keys(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires("keys:read")
@@ -165,13 +175,6 @@ def key_routes(database: Database, clock: Clock) -> APIRouter:
         if key is None:
             raise NotFound("there is no such key")
         return _key_document(key)
-
-    @routes.delete("/{id}", summary="Revoke a key", **answers({204: None}, errors.NotFound))
-    async def revoke_key(id: str, principal: Principal = requires("keys:write")) -> Response:
-        await api_keys.revoke_key(database, id, principal.name, clock.now())
-        return Response(status_code=204)
-
-    return routes
 
 
 def _check_request(new: KeyRequest, role: Role, now: Instant) -> None:

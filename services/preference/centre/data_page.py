@@ -126,6 +126,8 @@ def _who(item: PreferenceHistoryItem, language: PageLanguage) -> str:
             return language.text("you, on these pages")
         case "unsubscribe":
             return language.text("you, by an unsubscribe link")
+        case "confirmation":
+            return language.text("you, by a link in our message")
         case "api":
             return language.text("us, by hand or for you")
     return language.text("our systems")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -18,7 +18,7 @@ from fastapi.responses import HTMLResponse
 from schemas.documents import DocumentError
 from schemas.facts import ConsentEvidence, Preference
 from schemas.link_tokens import LinkToken, is_fresh, sign_token, verify_token
-from schemas.policy_topics import PolicyTopics
+from schemas.policy_topics import PolicyTopic, PolicyTopics
 from schemas.times import DAY, Instant
 from services.clients.opt_out_barrier import Enforcement
 from services.erasure.erased_customers import CustomerErased
@@ -70,6 +70,15 @@ class _FaultyForm(Exception):
         self.before, self.topics, self.faults = before, topics, faults
 
 
+class _OpenedLink(NamedTuple):
+    """A link that opens its page."""
+
+    link: LinkToken
+    preference: Preference
+    topics: tuple[PolicyTopic, ...]
+    language: PageLanguage
+
+
 def centre_routes(
     context: LinkContext, counter: ContactCounter, requests: ConsentRequests, addresses: AddressForms
 ) -> APIRouter:
@@ -117,7 +126,8 @@ class _Centre:
         self._counter = counter
         self._requests = requests
 
-    async def show(self, token: str, request: Request) -> HTMLResponse:
+    async def _open(self, token: str, request: Request) -> _OpenedLink | HTMLResponse:
+        """Whose page it is, and what it shows; the answer to a link that opens none."""
         link = verify_token(self._context.keys, token, "p")
         if link is None:
             return self._context.invalid_link(request)
@@ -125,16 +135,20 @@ class _Centre:
         language = self._context.language(request, preference)
         if not is_fresh(link, self._context.now()):
             return self._old_link(link, request, language)
+        return _OpenedLink(link, preference, topics, language)
+
+    async def show(self, token: str, request: Request) -> HTMLResponse:
+        opened = await self._open(token, request)
+        if isinstance(opened, HTMLResponse):
+            return opened
+        _, preference, topics, language = opened
         return await self._page(token, request, language, preference, show_topics(topics, language))
 
     async def save(self, token: str, request: Request) -> HTMLResponse:
-        link = verify_token(self._context.keys, token, "p")
-        if link is None:
-            return self._context.invalid_link(request)
-        preference, topics = await self._context.read_customer(link.customer)
-        language = self._context.language(request, preference)
-        if not is_fresh(link, self._context.now()):
-            return self._old_link(link, request, language)
+        opened = await self._open(token, request)
+        if isinstance(opened, HTMLResponse):
+            return opened
+        link, preference, topics, language = opened
         try:
             form = await read_centre_form(request)
             result, asked = await self._change(link, form, language, origin_of(request))
@@ -163,13 +177,10 @@ class _Centre:
         return await self._page(token, request, language, after, shown, 202 if pending else 200, result=told)
 
     async def change_address(self, token: str, request: Request) -> HTMLResponse:
-        link = verify_token(self._context.keys, token, "p")
-        if link is None:
-            return self._context.invalid_link(request)
-        preference, topics = await self._context.read_customer(link.customer)
-        language = self._context.language(request, preference)
-        if not is_fresh(link, self._context.now()):
-            return self._old_link(link, request, language)
+        opened = await self._open(token, request)
+        if isinstance(opened, HTMLResponse):
+            return opened
+        link, _, topics, language = opened
         try:
             form = await read_address_form(request)
             result = await self._addresses.carry_out(link.customer, form, language, origin_of(request))
@@ -194,13 +205,10 @@ class _Centre:
         )  # fmt: skip
 
     async def show_data(self, token: str, request: Request) -> HTMLResponse:
-        link = verify_token(self._context.keys, token, "p")
-        if link is None:
-            return self._context.invalid_link(request)
-        preference, topics = await self._context.read_customer(link.customer)
-        language = self._context.language(request, preference)
-        if not is_fresh(link, self._context.now()):
-            return self._old_link(link, request, language)
+        opened = await self._open(token, request)
+        if isinstance(opened, HTMLResponse):
+            return opened
+        link, preference, topics, language = opened
         async with self._context.database.read() as tx:
             history = await store.list_history(tx, link.customer, None, 100)
         links = self._context.links(request, language, f"/p/{token}/data", data=None)

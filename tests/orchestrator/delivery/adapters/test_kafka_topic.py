@@ -59,6 +59,7 @@ def adapter_of(bootstrap: str, topic: str, *, max_bytes: int = 100_000, patience
 async def topic_on(bootstrap: str) -> AsyncIterator[str]:
     bus, topic = KafkaBus(KafkaConnection(bootstrap)), f"out-{uuid4().hex[:8]}"
     await bus.ensure_topics({topic: 3})
+    await bus.end_offsets(topic)  # answers once the brokers know it: for a moment after its creation they may not
     await bus.close()
     yield topic
 
