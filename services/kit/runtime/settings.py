@@ -130,6 +130,15 @@ class OutboundSettings(Section):
     networks: Annotated[str, AfterValidator(_check_networks)] = ""
 
 
+class TracesSettings(Section):
+    """Traces by OpenTelemetry, which need the extra `otel`: the address of the collector that takes OTLP over HTTP, such
+    as http://collector:4318, and the share of events that are recorded (0 to 1) although their senders name no trace.
+    """
+
+    endpoint: HttpUrl | None = None
+    share: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False)
+
+
 class WebSettings(Section):
     """HTTP: the address to listen on (port 0 takes any free one), the largest request body in bytes, the requests a
     second of one key, and the URL under which this process is reached from outside. With `certificate_file` and
@@ -174,6 +183,7 @@ class ServiceSettings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     web: WebSettings = WebSettings()
     outbound: OutboundSettings = OutboundSettings()
+    traces: TracesSettings = TracesSettings()
     data_dir: Path = Path("tactful-data")
     log_level: Level = "info"
     admin_key: BearerKey | None = None

@@ -114,16 +114,25 @@ class DecisionMetrics:
         self._expirations = counter(registry, "deferred_expired_total", description, MESSAGE_LABELS)
 
     def record_batch(
-        self, evaluations: Sequence[CustomerEvaluation], *, skipped: int, duplicates: int, reused: int, seconds: float
+        self,
+        evaluations: Sequence[CustomerEvaluation],
+        *,
+        skipped: int,
+        duplicates: int,
+        reused: int,
+        seconds: float,
+        trace_id: str | None = None,
     ) -> None:
-        """Count a committed batch of events; preparing it took `seconds`. `reused`: with the id of another event."""
+        """Count a committed batch of events; preparing it took `seconds`. `reused`: with the id of another event.
+        `trace_id`: a trace of the batch that is recorded.
+        """
         self._events("unwanted").inc(skipped)
         self._events("duplicate").inc(duplicates)
         self._events("id_reused").inc(reused)
         self._events("judged").inc(sum(len(evaluation.requests) for evaluation in evaluations))
         self._duplicates_prevented("decide").inc(duplicates + reused)
         self.count_decisions(evaluations)
-        trace = _exemplar(evaluations)
+        trace = _exemplar(evaluations) if trace_id is None else {"trace_id": trace_id}
         for cls in {decision.cls for evaluation in evaluations for decision in evaluation.decisions}:
             self._decision_seconds(cls).observe(seconds, trace)
         self._stages.record_progress("decide")

@@ -32,8 +32,10 @@ from services.kit.bus.protocol import Record
 from services.kit.db.database import Tx
 from services.kit.errors import RecordProblem, RejectedRecord
 from services.kit.observability.logs import log
+from services.kit.observability.tracer import Tracer
 from services.kit.runtime.clock import Clock
 from services.orchestrator.decisions import message_store, store
+from services.orchestrator.decisions.batch_trace import BatchTrace
 from services.orchestrator.decisions.erasure_intake import ErasureIntake, is_erased
 from services.orchestrator.decisions.evaluation import ClaimedMessage, CustomerEvaluation, EvaluationRequest
 from services.orchestrator.decisions.evaluator import EvaluationInput, Evaluator
@@ -120,6 +122,7 @@ class EvaluatedBatch:
     batch: Batch
     fence: FactsFence
     """How far facts must have applied the log before these events are decided."""
+    trace: BatchTrace
     inputs: EvaluationInput | None = None
     """None while the batch holds no relevant event."""
     evaluations: list[CustomerEvaluation] = field(default_factory=list)
@@ -152,7 +155,10 @@ class Pipeline:
         erasure_intake: ErasureIntake,
         inline_delivery: InlineSender | None = None,
         names: NameSampler | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
+        """`tracer` records sampled events."""
+        self._tracer = tracer
         self._evaluator = evaluator
         self._clock = clock
         self._metrics = metrics
@@ -163,17 +169,18 @@ class Pipeline:
 
     async def prepare(self, batch: Batch) -> EvaluatedBatch:
         """Match the events, read facts and ledgers, evaluate and render. Raises Transient while facts are missing."""
-        started = time.monotonic()
+        started, trace = time.monotonic(), BatchTrace(self._tracer)
         catalogue, fence = await self._evaluator.read_catalogue_and_fence()
-        prepared = EvaluatedBatch(self._clock.now(), catalogue, batch, fence)
+        prepared = EvaluatedBatch(self._clock.now(), catalogue, batch, fence, trace)
         events = await self._find_relevant_events(batch, prepared)
         if prepared.erasures:
             await self._erasure_intake.block_addresses(prepared.erasures, batch.next_offsets)
         if not events:
             return prepared
-        inputs, known_keys = await self._evaluator.read_for_events(
-            [item.key for item in events], catalogue, fence.of_batch(batch), prepared.now
-        )
+        with trace.asking_facts([item.event for item in events]):
+            inputs, known_keys = await self._evaluator.read_for_events(
+                [item.key for item in events], catalogue, fence.of_batch(batch), prepared.now
+            )
         prepared.inputs = inputs
         if self._names is not None:
             _sample_traits(self._names, inputs.facts)
@@ -183,7 +190,8 @@ class Pipeline:
             events = [item for item in events if item.event.subject not in erased]
             prepared.of_erased = count - len(events)
         new_events = [item for item in events if item.key not in known_keys] if catalogue.shadows is not None else []
-        await self._evaluate(events, inputs, known_keys, prepared)
+        with trace.times.step("evaluate"):
+            await self._evaluate(events, inputs, known_keys, prepared)
         if new_events:
             prepared.shadow_notes = await self._shadow.evaluate_batch(
                 new_events, prepared.evaluations, inputs.facts, inputs.ledgers, catalogue, prepared.now
@@ -276,6 +284,7 @@ class Pipeline:
 
     async def apply(self, tx: Tx, prepared: EvaluatedBatch) -> None:
         """Write everything in the transaction that has moved the offsets, and claim messages for inline delivery."""
+        prepared.trace.times.begin("commit")
         await save_facts_fence(tx, prepared.fence, prepared.batch)
 
         async def claim(evaluations: Sequence[CustomerEvaluation]) -> None:
@@ -310,12 +319,15 @@ class Pipeline:
             self._erasure_intake.notify()
         if prepared.of_erased:
             log("events_of_erased_customers", count=prepared.of_erased)
+        decisions = [each for evaluation in prepared.evaluations for each in evaluation.decisions]
+        trace_id = prepared.trace.record(prepared.received_events, decisions, len(prepared.batch.records))
         self._metrics.record_batch(
             prepared.evaluations,
             skipped=prepared.skipped + prepared.of_erased,
             duplicates=prepared.duplicates,
             reused=prepared.reused,
             seconds=prepared.seconds,
+            trace_id=trace_id,
         )
         if prepared.reused:
             log("event_id_reused", "warning", count=prepared.reused, stage="decide")

@@ -18,12 +18,14 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from schemas.event import Event
 from schemas.message import HandoverResult, Message
 from schemas.times import Instant
 from schemas.vocabulary import MessageState
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Transient
 from services.kit.observability.logs import Level, log
+from services.kit.observability.tracer import Tracer
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import sleep_unless_set
 from services.orchestrator.decisions import store as ledger_store
@@ -42,6 +44,7 @@ from services.orchestrator.delivery.adapters.installed import Adapters
 from services.orchestrator.delivery.attempts import PROVIDER_FAILS, AttemptEnd, AttemptResult, may_repeat
 from services.orchestrator.delivery.deadline import HandoverDeadlines, boot_time
 from services.orchestrator.delivery.earlier_attempts import find_arrived
+from services.orchestrator.delivery.handover_trace import HandoverTrace
 from services.orchestrator.delivery.metrics import DeliveryMetrics
 from services.orchestrator.delivery.reply_window import ReplyWindows
 from services.orchestrator.delivery.results import record_late_results, record_results
@@ -93,7 +96,10 @@ class Delivery:
         clock: Clock,
         decision_metrics: DecisionMetrics,
         metrics: DeliveryMetrics,
+        tracer: Tracer | None = None,
     ) -> None:
+        """`tracer` records messages of sampled events."""
+        self._tracer = tracer
         self._database = database
         self._evaluator = evaluator
         self._adapters = adapters
@@ -162,6 +168,7 @@ class Delivery:
 
     async def deliver(self, claimed_messages: Sequence[ClaimedMessage], deadline: float) -> None:
         """Recheck, send and record messages whose claims have committed: all those of one handover."""
+        trace = HandoverTrace(self._tracer)
         await self._end_as_unknown([item for item in claimed_messages if not item.is_repeatable])
         repeatable = [item for item in claimed_messages if item.is_repeatable]
         arrived = await _retry_until_written(lambda: find_arrived(self._database, repeatable))
@@ -170,7 +177,8 @@ class Delivery:
         if not to_check:
             await self._record(claimed_messages, arrived)
             return
-        result = await self._recheck_until(to_check, deadline)
+        with trace.times.step("recheck"):
+            result = await self._recheck_until(to_check, deadline)
         if result is None:
             # Nothing was sent, and we are the owner: saying so now beats being closed as unknown by recovery.
             no_facts = [HandoverResult(item.message.id, "retry", detail="no_facts") for item in to_check]
@@ -183,10 +191,15 @@ class Delivery:
         self._metrics.record_outcomes(channel, adapter, late)
         refused_ids = {each.message_id for each in late}
         in_time = [item for item in to_send if item.message.id not in refused_ids]
-        answers = await self._send(in_time, deadline, result.triggered_campaigns) if in_time else []
-        await self._record(
-            claimed_messages, [*arrived, *late, *answers], waited_for=_waited_for(to_send, result.inputs)
-        )
+        events = _events_of(in_time, result.triggered_campaigns)
+        trace.follow(in_time, events)
+        with trace.times.step("send"):
+            answers = await self._send(in_time, deadline, events, trace) if in_time else []
+        with trace.times.step("record"):
+            await self._record(
+                claimed_messages, [*arrived, *late, *answers], waited_for=_waited_for(to_send, result.inputs)
+            )
+        trace.record(answers)
 
     # 2. Recheck
 
@@ -301,7 +314,7 @@ class Delivery:
     # 3. Send
 
     async def _send(
-        self, to_send: Sequence[ClaimedMessage], deadline: float, triggered: Mapping[str, TriggeredCampaign]
+        self, to_send: Sequence[ClaimedMessage], deadline: float, events: Mapping[str, Event], trace: HandoverTrace
     ) -> list[HandoverResult]:
         """The adapter's answer for each message. What an adapter raises means that nobody knows what was written.
 
@@ -317,7 +330,7 @@ class Delivery:
             while part := to_send[len(answers) : len(answers) + health.next_part(CLAIM_BATCH_SIZE)]:
                 if answers and not health.is_usable:
                     break
-                answers += await self._send_part(part, triggered)
+                answers += await self._send_part(part, events, trace)
         finally:
             for item in to_send:
                 self._deadlines.forget(item.message.id)
@@ -327,7 +340,7 @@ class Delivery:
         return answers
 
     async def _send_part(
-        self, part: Sequence[ClaimedMessage], triggered: Mapping[str, TriggeredCampaign]
+        self, part: Sequence[ClaimedMessage], events: Mapping[str, Event], trace: HandoverTrace
     ) -> list[HandoverResult]:
         name, channel, started = part[0].adapter, part[0].message.channel, boot_time()
         adapter, health = self._adapters.by_name[name], self.health[name]
@@ -335,7 +348,7 @@ class Delivery:
         answers = [HandoverResult(item.message.id, "unknown", detail="cancelled") for item in part]
         try:
             given = await adapter.send_batch(
-                [_with_trace(item, triggered) for item in part], WatchedFirstByte(self._deadlines, health)
+                [_with_trace(item, events, trace) for item in part], WatchedFirstByte(self._deadlines, health)
             )
             answers = _one_for_each(part, given)
         except Exception as error:  # an adapter's fault must not stop the others
@@ -421,12 +434,17 @@ def _one_for_each(part: Sequence[ClaimedMessage], given: Sequence[HandoverResult
     return [by_id.get(id) or HandoverResult(id, "unknown", detail=NO_ANSWER) for id in ids]
 
 
-def _with_trace(item: ClaimedMessage, triggered: Mapping[str, TriggeredCampaign]) -> Message:
-    """The message with the trace context of its event, if that has one."""
-    found = item.triggered or triggered.get(item.message.id)
-    if found is None or found.event.traceparent is None:
-        return item.message
-    return msgspec.structs.replace(item.message, traceparent=found.event.traceparent)
+def _events_of(items: Sequence[ClaimedMessage], triggered: Mapping[str, TriggeredCampaign]) -> dict[str, Event]:
+    """The events of messages, by message id."""
+    found = {item.message.id: item.triggered or triggered.get(item.message.id) for item in items}
+    return {id: each.event for id, each in found.items() if each is not None}
+
+
+def _with_trace(item: ClaimedMessage, events: Mapping[str, Event], trace: HandoverTrace) -> Message:
+    """The message with the trace context of its handover, if that is recorded, else of its event, if that has one."""
+    event = events.get(item.message.id)
+    traceparent = trace.traceparent(item.message.id) or (None if event is None else event.traceparent)
+    return item.message if traceparent is None else msgspec.structs.replace(item.message, traceparent=traceparent)
 
 
 def _is_unchanged(item: ClaimedMessage, facts: Facts, inputs: EvaluationInput, now: Instant) -> bool:
