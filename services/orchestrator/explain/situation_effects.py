@@ -62,11 +62,9 @@ def list_effects_of(facts: Facts, situation: Situation, now: Instant) -> list[Si
 
 def _find_effects(facts: Facts, situations: Iterable[Situation], now: Instant) -> Iterator[SituationEffect]:
     known = tuple(situations)
-    if_closed = {
-        refusal.entry: refusal.until
-        for refusal in _ask(facts, [each if each.closed is not None else _close(each, now) for each in known], now)
-    }
-    for refusal in _ask(facts, known, now):
+    all_closed = [each if each.closed is not None else _close(each, now) for each in known]
+    if_closed = {refusal.entry: refusal.until for refusal in _list_refusals(facts, all_closed, now)}
+    for refusal in _list_refusals(facts, known, now):
         yield SituationEffect(
             refusal.entry,
             refusal.situation,
@@ -77,7 +75,7 @@ def _find_effects(facts: Facts, situations: Iterable[Situation], now: Instant) -
         )
 
 
-def _ask(facts: Facts, situations: Sequence[Situation], now: Instant) -> Iterator[SituationRefusal]:
+def _list_refusals(facts: Facts, situations: Sequence[Situation], now: Instant) -> Iterator[SituationRefusal]:
     """What the rules refuse with these situations in place of the customer's."""
     suppressions = msgspec.structs.replace(facts.suppressions, situations=tuple(situations))
     changed = msgspec.structs.replace(facts, suppressions=suppressions)
