@@ -25,7 +25,7 @@ from tests.support.document_builders import event
 from tests.support.field_classes import find_classes
 from tests.support.planted_product import PERSONAL, Planted, planted_product
 
-pytestmark = pytest.mark.wired
+pytestmark = [pytest.mark.wired, pytest.mark.timeout(400)]
 
 SEES = "customers:read"
 QUERIES = {
