@@ -16,16 +16,7 @@ from schemas.consent_evidence import find_unproven
 from schemas.contact_channels import CONTACT_CHANNELS, find_contact_channel
 from schemas.customer import Customer
 from schemas.documents import MAX_PROBLEMS, DocumentError, did_you_mean, may_hold_bad_texts, validate_document
-from schemas.event import (
-    EARLIEST_TIME,
-    Event,
-    Headers,
-    InvalidEvent,
-    customers_of,
-    decode_record,
-    parse_data,
-    peek_type,
-)
+from schemas.event import EARLIEST_TIME, Event, InvalidEvent, parse_data
 from schemas.field_names import FieldNames
 from schemas.ids import SITUATION_KIND_PATTERN
 from schemas.text import escape_pointer, find_bad_texts, is_storable
@@ -444,20 +435,13 @@ def _check_feedback(check: _Check, _: Collection[str]) -> None:
 
 
 def _check_requested(check: _Check, _: Collection[str]) -> None:
+    """All fields are names or times as text, and none may be left out."""
     check.drop_misspelled()
     for name in OWN_EVENT_TYPES[check.event.type]:
         value = check.data.get(name)
         if not (isinstance(value, str) and 0 < len(value) <= MAX_REQUEST_TEXT):
             check.drop_all()
             check.drop(name, "bad_text", f"must be text of at most {MAX_REQUEST_TEXT} characters")
-
-
-def _check_agent_message(check: _Check, _: Collection[str]) -> None:
-    check.drop_misspelled()
-    campaign = check.data.get("campaign")
-    if not (isinstance(campaign, str) and 0 < len(campaign) <= MAX_REQUEST_TEXT):
-        check.drop_all()
-        check.drop("campaign", "bad_text", f"must be text of at most {MAX_REQUEST_TEXT} characters")
 
 
 def _check_erased(check: _Check, _: Collection[str]) -> None:
@@ -476,7 +460,7 @@ _CHECKERS: Final[Mapping[str, Callable[[_Check, Collection[str]], None]]] = {
     FEEDBACK_GIVEN: _check_feedback,
     CONSENT_REQUESTED: _check_requested,
     ADDRESS_VERIFICATION_REQUESTED: _check_requested,
-    AGENT_MESSAGE: _check_agent_message,
+    AGENT_MESSAGE: _check_requested,
 }
 
 
@@ -501,31 +485,3 @@ def _field_names(event_type: str) -> FieldNames:
     if event_type in OF_CUSTOMER:
         return FieldNames(PREFERENCE_FIELDS, _OTHER_NAMES)
     return FieldNames(OWN_EVENT_TYPES[event_type], {})
-
-
-def customers_to_quarantine(
-    key: bytes | None,
-    headers: Headers,
-    value: bytes | None,
-    now: Instant,
-    type_may_refuse: Callable[[str | None], bool],
-    situation_kinds: Collection[str] = (),
-    *,
-    failed: bool = False,
-) -> tuple[str, ...]:
-    """The customers whose refusal a record may be that has become a dead letter.
-
-    `type_may_refuse` judges a type of which nothing else can be read. `failed`: the record itself is in order, but
-    applying it has failed.
-    """
-    try:
-        event = decode_record(headers, value, now)
-    except InvalidEvent:
-        return customers_of(key, headers, value) if type_may_refuse(peek_type(headers, value)) else ()
-    if failed:
-        refuses = type_may_refuse(event.type)
-    else:
-        checked = check_event(event, situation_kinds)
-        by_type = event.type not in OWN_EVENT_TYPES or event.type == FEEDBACK_GIVEN
-        refuses = checked.may_refuse or (by_type and checked.unreadable and type_may_refuse(event.type))
-    return (event.subject,) if refuses else ()

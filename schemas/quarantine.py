@@ -1,6 +1,10 @@
-"""Quarantines of a customer: how they begin and end. Pure, and the same for preferences and suppressions."""
+"""Quarantines of customers: whose, and how they begin and end. Pure, and the same for preferences and suppressions."""
 
+from collections.abc import Callable, Collection
+
+from schemas.event import Headers, InvalidEvent, customers_of, decode_record, peek_type
 from schemas.facts import Quarantine
+from schemas.own_events import FEEDBACK_GIVEN, OWN_EVENT_TYPES, check_event
 from schemas.times import DAY, Instant
 
 QUARANTINE_SPAN = DAY
@@ -46,3 +50,31 @@ def position_of(quarantine: Quarantine) -> LogPosition:
 def unknown_record(start: Instant, until: Instant) -> Quarantine:
     """A quarantine without its record, which was not kept with it: it ends by itself."""
     return Quarantine("", -1, -1, start, until)
+
+
+def customers_to_quarantine(
+    key: bytes | None,
+    headers: Headers,
+    value: bytes | None,
+    now: Instant,
+    type_may_refuse: Callable[[str | None], bool],
+    situation_kinds: Collection[str] = (),
+    *,
+    failed: bool = False,
+) -> tuple[str, ...]:
+    """The customers whose refusal a record may be that has become a dead letter.
+
+    `type_may_refuse` judges a type of which nothing else can be read. `failed`: the record itself is in order, but
+    applying it has failed.
+    """
+    try:
+        event = decode_record(headers, value, now)
+    except InvalidEvent:
+        return customers_of(key, headers, value) if type_may_refuse(peek_type(headers, value)) else ()
+    if failed:
+        refuses = type_may_refuse(event.type)
+    else:
+        checked = check_event(event, situation_kinds)
+        by_type = event.type not in OWN_EVENT_TYPES or event.type == FEEDBACK_GIVEN
+        refuses = checked.may_refuse or (by_type and checked.unreadable and type_may_refuse(event.type))
+    return (event.subject,) if refuses else ()

@@ -88,6 +88,8 @@ class RuleDeclaration:
     verdict_ids: VerdictIds = VerdictIds.POLICY_ENTRIES
     may_park: bool = False
     """Whether it may defer without an instant. Its module then has `list_wait_causes`: what the message waits for."""
+    refuses_for_situations: bool = False
+    """Whether it refuses because of situations. Its module then has `list_situation_refusals`."""
     counts_as_cap: bool = False
     """Whether decisions with one of its reasons count in `cap_hits_total`."""
     reports_trigger_failures: bool = False

@@ -25,7 +25,7 @@ def agent_change_routes(database: Database, editor: PreferenceEditor, region: st
     async def change_preferences(request: Request) -> Response:
         asked = await internal_api.read_request(request, ChangePreferencesRequest)
         try:
-            return internal_api.respond(ChangeAnswer(await _change(database, editor, region, asked)))
+            return internal_api.respond(ChangeAnswer(await _carry_out_change(database, editor, region, asked)))
         except DocumentError as error:
             return internal_api.respond(ChangeAnswer(False, "; ".join(detail for _, _, detail in error.errors)))
         except Permanent as error:
@@ -34,7 +34,7 @@ def agent_change_routes(database: Database, editor: PreferenceEditor, region: st
     return routes
 
 
-async def _change(
+async def _carry_out_change(
     database: Database, editor: PreferenceEditor, region: str | None, asked: ChangePreferencesRequest
 ) -> bool:
     """Apply it; whether it is obeyed everywhere now."""

@@ -2,10 +2,11 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from functools import partial
 from typing import Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 
 from schemas.address_ids import AddressIds
 from schemas.topics import DEAD_LETTERS, EVENTS, OPT_OUTS, OUT_TOPICS
@@ -84,7 +85,17 @@ class OrchestratorApi(AttemptsApi, ContactCounter, AuditTrail, Protocol):
 class PreferenceService(Service):
     """The preference service, ready to start. `facts`: for the orchestrator in the same process."""
 
-    facts: PreferenceFacts
+    def __init__(
+        self,
+        app: FastAPI,
+        health: Health,
+        bus: Bus,
+        topics: Mapping[str, int],
+        idempotency: IdempotencyStore,
+        facts: PreferenceFacts,
+    ) -> None:
+        super().__init__(app, health, bus, topics, idempotency)
+        self.facts = facts
 
 
 def build(
@@ -135,17 +146,13 @@ def build(
     health.add_check("database", lambda: database.check_readable(store.get_topics))
     dependency_gauge(registry, "database", "kafka", "orchestrator")
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
-    service = PreferenceService(app, health, bus, topics, idempotency)
+    service = PreferenceService(app, health, bus, topics, idempotency, facts)
     _add_opt_out_topic(service, database, bus, settings.kafka.optouts_topic, TopicMetrics(registry, OUT_TOPICS))
     _add_carry_overs(service, database, clock, region, erased)
-    service.facts = facts
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
     _add_recent_changes(service, changes)
-    loop = _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
-    service.add_consume_loop(CONSUMER_GROUP, loop)
-    service.add_job("erasure", eraser.run_until_stopped)
-    service.add_job("consent requests", requests.publisher.run_until_stopped)
-    addresses.add_jobs(service)
+    _add_consume_loop(service, database, bus, handler, events, clock, registry, wake_signal)
+    _add_customer_work(service, eraser, requests, addresses)
     _add_clean_up(service, database, letters, clock)
     _add_retention(service, settings, database, bus, clock, registry)
     return service
@@ -193,6 +200,13 @@ def _consent_routers(
         consent_routes(database, requests, signer, clock, settings.region),
         wording_routes(database, signer, clock),
     ]
+
+
+def _add_customer_work(service: Service, eraser: Eraser, requests: ConsentRequests, addresses: _Addresses) -> None:
+    """What is done for single customers in the background: erasing, and messages that ask them something."""
+    service.add_job("erasure", eraser.run_until_stopped)
+    service.add_job("consent requests", requests.publisher.run_until_stopped)
+    addresses.add_jobs(service)
 
 
 def _add_recent_changes(service: Service, changes: RecentChanges) -> None:
@@ -285,7 +299,8 @@ def _add_opt_out_topic(
     service.add_job("opt-outs topic gauge", lambda stop: run_periodic_checks(stop, publisher.update_gauge))
 
 
-def _build_consume_loop(
+def _add_consume_loop(
+    service: Service,
     database: Database,
     bus: Bus,
     handler: PreferenceEventHandler,
@@ -293,8 +308,8 @@ def _build_consume_loop(
     clock: Clock,
     registry: Registry,
     wake: WakeSignal,
-) -> ConsumeLoop[PreferenceBatch]:
-    return ConsumeLoop(
+) -> None:
+    loop = ConsumeLoop(
         bus,
         database,
         handler,
@@ -307,3 +322,4 @@ def _build_consume_loop(
         metrics=PrometheusConsumerMetrics(registry, CONSUMER_GROUP, [topic]),
         wake=wake,
     )
+    service.add_consume_loop(CONSUMER_GROUP, loop)

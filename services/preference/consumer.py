@@ -12,8 +12,9 @@ import msgspec
 
 from schemas.dead_letters import RecordEffect
 from schemas.event import Event, InvalidEvent, customers_of, decode_record, encode_event, peek_type
-from schemas.own_events import CUSTOMER_ERASED, check_event, customers_to_quarantine, may_be_refusal
+from schemas.own_events import CUSTOMER_ERASED, check_event, may_be_refusal
 from schemas.policy_topics import PolicyTopics
+from schemas.quarantine import customers_to_quarantine
 from services.kit.bus.batch import Batch
 from services.kit.bus.dead_letters import DeadLetter
 from services.kit.bus.protocol import Record

@@ -9,6 +9,8 @@ ERASED_STORES: Final = (
     ErasedStore("customer_lookup", "removed"),
     ErasedStore("preference_change", "removed"),
     ErasedStore("consent_request", "removed"),
+    ErasedStore("address_verification", "removed"),
+    ErasedStore("address_report_example", "removed"),
     ErasedStore("preference_inbox", "removed"),
     ErasedStore(
         "outgoing",
@@ -24,6 +26,9 @@ ERASED_STORES: Final = (
     *SHARED_STORES[3:],
 )
 IMPERSONAL: Final = frozenset(
-    {"topic_catalogue", "consent_wording", "settled", "out_topic", "change_horizon", *SHARED_IMPERSONAL}
+    {
+        *("topic_catalogue", "consent_wording", "settled", "out_topic", "change_horizon", "address_report"),
+        *SHARED_IMPERSONAL,
+    }
 )
 """Tables that hold nothing of a person. Texts that consents name are each stored once, for all."""

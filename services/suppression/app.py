@@ -72,7 +72,7 @@ from services.suppression.tables import WATCHED_TABLES
 CONSUMER_GROUP = "tactful-suppression"
 STAGE = "suppression"
 COUNT_SECONDS = 60.0
-"""Seconds between two counts of entries and holds."""
+"""Seconds between two counts of all entries."""
 MAX_BULK_BODY = 4 * 1024 * 1024
 """Bytes: room for 10,000 rows."""
 
@@ -207,10 +207,10 @@ def _build_service(
 def _add_jobs(service: SuppressionService, components: SuppressionComponents, retention: RetentionSettings) -> None:
     _add_retention(service, components, retention)
     gauges = DatabaseMetrics(components.registry, "suppression", components.database, [components.topic])
-    service.add_checks(gauges.update_gauges, components.gauges.refresh_kinds)
+    service.add_checks(gauges.update_gauges, components.gauges.refresh_kinds, components.gauges.update_holds)
     service.before_jobs(components.changes.check_triggers)
     service.add_job("recent changes", partial(repeat_every, FORGET_SECONDS, components.changes.forget_old))
-    service.add_job("counts", partial(repeat_every, COUNT_SECONDS, components.gauges.update_counts))
+    service.add_job("counts", partial(repeat_every, COUNT_SECONDS, components.gauges.update_entries))
     service.add_job("erasure", components.eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, components.letters.delete_expired))
     service.add_consume_loop(CONSUMER_GROUP, _build_consume_loop(components))

@@ -16,12 +16,11 @@ from schemas.event import Event, InvalidEvent, comparable_data, customers_of, de
 from schemas.own_events import (
     CUSTOMER_ERASED,
     check_event,
-    customers_to_quarantine,
     is_own,
     is_unknown_own,
     may_be_refusal,
 )
-from schemas.quarantine import new_quarantine
+from schemas.quarantine import customers_to_quarantine, new_quarantine
 from schemas.times import Instant
 from services.erasure.erased_customers import ErasedCustomers
 from services.kit.bus.batch import Batch

@@ -26,16 +26,20 @@ class SuppressionGauges:
             await self._kinds_cache.current(tx)
         self._metrics.mark_kinds_current()
 
-    async def update_counts(self) -> None:
-        """Count entries and holds. A busy database is skipped: the next interval counts again."""
+    async def update_holds(self) -> None:
+        """Count the holds in force; there are few. Raises Transient."""
+        async with self._database.read() as tx:
+            by_mode = await hold_store.count_by_mode(tx, self._clock.now())
+        for mode in MODES:
+            self._metrics.holds(mode).set(by_mode.get(mode, 0))
+
+    async def update_entries(self) -> None:
+        """Count all entries. A busy database is skipped: the next interval counts again."""
         try:
             async with self._database.read() as tx:
                 by_reason = await entry_store.count_by_reason(tx)
-                by_mode = await hold_store.count_by_mode(tx, self._clock.now())
         except Transient as error:
             log_error("not_counted", error, "warning")
             return
         for reason in self._metrics.reasons:
             self._metrics.entries(reason).set(by_reason.get(reason, 0))
-        for mode in MODES:
-            self._metrics.holds(mode).set(by_mode.get(mode, 0))

@@ -118,7 +118,7 @@ def _with_names(request: Request, planted: Planted) -> Request:
     known = {"customer": "c-1", "key": "outage" if "holds" in request.template else "offer", "number": "1", "id": id}
     known |= {f"{name}_id": id for name, id in names.items()}
     known |= {"token": next(iter(planted.links)), "name": "tactfuldeadlettersold.md"}
-    known |= {"adapter": "webhook", "wording": names["wording"]}
+    known |= {"adapter": "webhook", "wording": names["wording"], "address": names["address"]}
     query = request.url.partition("?")[1] + request.url.partition("?")[2]
     return request._replace(url=f"http://tactful{request.template.format(**known)}{query}")
 

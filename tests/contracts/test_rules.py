@@ -51,6 +51,11 @@ def test_a_rule_that_may_park_says_what_a_message_waits_for(rule: RuleDeclaratio
 
 
 @every_rule
+def test_a_rule_that_refuses_for_situations_says_which_messages(rule: RuleDeclaration) -> None:
+    assert rule.refuses_for_situations is hasattr(registry.RULES_BY_ID[rule.id], "list_situation_refusals")
+
+
+@every_rule
 def test_a_reason_has_a_title_and_outcomes(rule: RuleDeclaration) -> None:
     assert rule.reasons
     for reason in rule.reasons:

@@ -25,7 +25,7 @@ from tests.support.document_builders import event
 from tests.support.field_classes import find_classes
 from tests.support.planted_product import PERSONAL, Planted, planted_product
 
-pytestmark = pytest.mark.wired
+pytestmark = [pytest.mark.wired, pytest.mark.timeout(400)]
 
 SEES = "customers:read"
 QUERIES = {
@@ -50,6 +50,8 @@ NEVER_PLAIN = {
     "/console/decisions/stream": "has no end, and is asked by a test of its own",
     "/console/customer": "leads to the customer's page",
     "/console/find": "shows what was looked for",
+    "/console/sign-in/begin": "leads to the company's sign-in",
+    "/console/sign-in/callback": "comes from the company's sign-in, and leads to a page",
     "/v1/receipts/{adapter}": "gives providers their own challenge back",
     "/v1/inbox/messages": "asks for the token of a customer",
     "/v1/inbox/unread": "asks for the token of a customer",
@@ -145,6 +147,7 @@ def _fill(template: str, planted: Planted, customer: str) -> str:
         ("dead-letters", "letter"),
         ("decisions", "decision"),
         ("keys", "key"),
+        ("people", "person"),
     )
     kinds += ("simulations", "simulation"), ("messages", "message"), ("inbox", "message")  # type: ignore[assignment]
     id = customer if "/console/customers" in template else next((names[n] for part, n in kinds if part in template), "")

@@ -46,7 +46,7 @@ async def send(lab: LabProcess, client: httpx.AsyncClient, number: int) -> bool:
 async def test_a_kill_hides_nothing_that_was_answered(lab: LabProcess) -> None:
     """Again and again while requests are under way; and what was taken once is known afterwards."""
     answered: set[int] = set()
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         for turn in range(3):
             numbers = range(turn * 1000, turn * 1000 + 400)
 
@@ -122,7 +122,7 @@ def test_its_settings_are_commands_for_a_shell(lab: LabProcess) -> None:
 
 
 async def test_the_log_is_shown(lab: LabProcess) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         assert await send(lab, client, 99_001)
     shown = run("lab", "log", "--data-dir", lab.directory, "-o", "json")
     assert shown.data[-1]["message_id"] == "msg_99001" or len(shown.data) == 1000

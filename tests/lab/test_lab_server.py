@@ -25,7 +25,7 @@ async def lab(tmp_path: Path) -> AsyncIterator[LocalLab]:
 
 @pytest.fixture
 async def client(lab: LocalLab) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=lab.url, trust_env=False) as made:
+    async with httpx.AsyncClient(base_url=lab.url, trust_env=False, timeout=60) as made:
         yield made
 
 

@@ -154,7 +154,7 @@ async def test_an_answer_of_one_byte_a_second_leaves_nobody_knowing(provider: st
 
 @every_chat
 async def test_requests_of_another_form_are_refused(provider: str, tmp_path: Path) -> None:
-    async with local_lab(tmp_path) as lab, httpx.AsyncClient(trust_env=False) as client:
+    async with local_lab(tmp_path) as lab, httpx.AsyncClient(trust_env=False, timeout=60) as client:
         settings = lab.settings(provider)
         signature = KEYS.derive_text("teams signature")
         path, headers = {

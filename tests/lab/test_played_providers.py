@@ -331,7 +331,7 @@ PATHS = {
 async def test_the_form_is_checked(
     provider: str, changes: Mapping[str, Any], status: int, words: str, tmp_path: Path
 ) -> None:
-    async with local_lab(tmp_path) as lab, httpx.AsyncClient(trust_env=False) as client:
+    async with local_lab(tmp_path) as lab, httpx.AsyncClient(trust_env=False, timeout=60) as client:
         key = lab.settings(provider)["key"]
         headers = {"x-postmark-server-token": key} if provider == "postmark" else {"authorization": f"Bearer {key}"}
         url = f"{lab.url}/{provider}{PATHS[provider]}"
@@ -344,7 +344,7 @@ async def test_the_form_is_checked(
 
 
 async def test_resend_wants_a_name_of_the_client_and_a_key_of_bounded_length(tmp_path: Path) -> None:
-    async with local_lab(tmp_path) as lab, httpx.AsyncClient(trust_env=False) as client:
+    async with local_lab(tmp_path) as lab, httpx.AsyncClient(trust_env=False, timeout=60) as client:
         headers = {"authorization": f"Bearer {lab.settings('resend')['key']}"}
         url = f"{lab.url}/resend/emails"
         nameless = await client.post(url, json=GOOD["resend"], headers={**headers, "user-agent": ""})
@@ -366,7 +366,7 @@ async def test_resend_wants_a_name_of_the_client_and_a_key_of_bounded_length(tmp
 async def test_mailgun_reads_forms_of_its_domain(
     form: Mapping[str, str], path: str, status: int, tmp_path: Path
 ) -> None:
-    async with local_lab(tmp_path) as lab, httpx.AsyncClient(trust_env=False) as client:
+    async with local_lab(tmp_path) as lab, httpx.AsyncClient(trust_env=False, timeout=60) as client:
         login = ("api", lab.settings("mailgun")["key"])
         url = f"{lab.url}/mailgun/v3/{path}/messages"
         good = {"from": "Shop <b@x.org>", "to": "a@x.org", "html": "x"}
@@ -380,5 +380,5 @@ async def test_a_webhook_with_an_old_signature_or_another_body_is_refused(tmp_pa
     clock = ManualClock(SystemClock().now() + HOUR)
     async with local_lab(tmp_path, clock=clock) as lab:
         assert (await sent(lab, "webhook")).detail == "status 401"
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             assert (await client.post(f"{lab.url}/webhook/messages", content=b"{}")).status_code == 401

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.event import Headers, InvalidEvent, customers_of, decode_record, peek_identity, peek_type
-from schemas.own_events import customers_to_quarantine
+from schemas.quarantine import customers_to_quarantine
 from schemas.times import parse_instant
 
 BODY = b'{"specversion":"1.0","type":"t","subject":"c-body"}'

@@ -113,7 +113,8 @@ async def _plant_customers(product: Live, planted: Planted) -> None:
     planted.names["import"] = await _plant_import(product)
     asked = {"channel": "email", "topic": "news", "wording": "zqwording", "source": "zqconsent"}
     await product.ask("POST", "/v1/preferences/c-1/consents/requests", asked)
-    await product.ask("POST", "/v1/preferences/c-1/addresses", {"channel": "sms", "address": "+4915112345678"})
+    added = await product.ask("POST", "/v1/preferences/c-1/addresses", {"channel": "sms", "address": "+4915112345678"})
+    planted.names["address"] = added["id"]
     hold = {"key": "outage", "mode": "defer", "from": format_instant(MONDAY), "reason": "an outage"}
     await product.ask("POST", "/v1/holds", {**hold, "scope": {"campaigns": ["later"]}})
 

@@ -236,17 +236,17 @@ class RouteAccess:
         if guards.rate is not None:
             guards.rate.admit(principal.key_id)
         if not is_allowed(principal.role, self.action):
-            raise await _refuse(guards, request, principal, self.action)
+            raise await _record_refusal(guards, request, principal, self.action)
         is_list = self.list_unless is not None and not request.query_params.get(self.list_unless)
         if is_list and not is_allowed(principal.role, LIST_CUSTOMERS):
-            raise await _refuse(guards, request, principal, LIST_CUSTOMERS, self.list_unless or "")
+            raise await _record_refusal(guards, request, principal, LIST_CUSTOMERS, self.list_unless or "")
         if guards.audit is not None:
             shows_customers = bool(self.shows_more) and is_allowed(principal.role, self.shows_more)
             await guards.audit.begin(request, principal, self.action, shows_customers=shows_customers)
         return principal
 
 
-async def _refuse(
+async def _record_refusal(
     guards: GuardContext, request: Request, principal: Principal, action: str, parameter: str = ""
 ) -> Forbidden:
     """Record that the role forbids a request; the error that says so. `parameter`: what would narrow it to one

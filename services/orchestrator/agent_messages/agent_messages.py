@@ -44,7 +44,7 @@ class Budget(NamedTuple):
         return max(0, self.most - self.used)
 
 
-class SentMessage(NamedTuple):
+class RequestedMessage(NamedTuple):
     """The event that asked for a message. `decisions`: None while they are not there yet."""
 
     source: str
@@ -75,7 +75,7 @@ class AgentMessages:
         """The source of the events that this agent has sent."""
         return f"{SOURCE}{quote(_agent_of(sender), safe='')[:200]}"
 
-    async def send(self, customer: str, campaign: str, sender: Principal, once: str) -> SentMessage:
+    async def send(self, customer: str, campaign: str, sender: Principal, once: str) -> RequestedMessage:
         """Ask for the message, and wait for the decision. `once`: the same text asks for the same message again.
 
         Raises NotFound for a campaign that is not for agents, WrongState when the budget is used up or the customer is
@@ -106,13 +106,13 @@ class AgentMessages:
         try:
             await wait_until_applied(self.log.database, published.end_positions, DECISION_WAIT, self.log.wake_signal)
         except FenceTimeout:
-            return SentMessage(event.source, event.id, None)
+            return RequestedMessage(event.source, event.id, None)
         async with self.log.database.read() as tx:
             decisions = await read_store.list_event_decisions(tx, *event_key(event))
         in_vain = all(each.decision.outcome in (Outcome.SUPPRESS, Outcome.FAIL) for each in decisions)
         if in_vain and published.new_keys:
             await self._give_back(agent, day)
-        return SentMessage(event.source, event.id, decisions)
+        return RequestedMessage(event.source, event.id, decisions)
 
     async def _give_back(self, agent: str, day: int) -> None:
         async with self.log.database.write() as tx:

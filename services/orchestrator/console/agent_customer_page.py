@@ -171,7 +171,7 @@ def _situation_rows(facts: Facts, listed: ListedSituations, at: WallClock) -> li
             agent_words.situation_name(line.kind, line.ref),
             agent_words.describe_situation(line, at),
             [
-                agent_words.describe_effect(effect, at)
+                agent_words.describe_situation_effect(effect, at)
                 for effect in list_effects_of(facts, Situation(line.kind, line.ref, line.opened, line.closed), at.now)
             ],
             line.is_open,

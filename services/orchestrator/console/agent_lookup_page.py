@@ -47,11 +47,11 @@ def agent_lookup_page_routes(context: ConsoleContext, renderer: PageRenderer) ->
     routes = APIRouter(include_in_schema=False, route_class=page_route_class(renderer))
 
     @routes.get(PATH)
-    async def show_look_up(request: Request, principal: Principal = requires(SERVE)) -> Response:
-        return await show(request, principal)
+    async def show_empty_page(request: Request, principal: Principal = requires(SERVE)) -> Response:
+        return await render_look_up(request, principal)
 
     @routes.post(PATH)
-    async def look_up(request: Request, principal: Principal = requires(SERVE)) -> Response:
+    async def submit_look_up(request: Request, principal: Principal = requires(SERVE)) -> Response:
         """By POST, so that an address or a name is never part of a URL."""
         fields = await read_form(request)
         text, reason = (" ".join(fields.get(name, "").split()) for name in ("text", "reason"))
@@ -63,9 +63,9 @@ def agent_lookup_page_routes(context: ConsoleContext, renderer: PageRenderer) ->
             note_customer(each.id)
         if len(found) == 1:
             return RedirectResponse(found[0].path, 303)
-        return await show(request, principal, text, found)
+        return await render_look_up(request, principal, text, found)
 
-    async def show(
+    async def render_look_up(
         request: Request, principal: Principal, text: str = "", found: list[FoundCustomer] | None = None
     ) -> Response:
         return await renderer.render_page(

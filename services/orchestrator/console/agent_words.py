@@ -42,7 +42,7 @@ def list_standing(facts: Facts, at: WallClock) -> list[Markup]:
             )
         )
     found += [Markup("Opted out: {}.").format(describe_opt_out(entry)) for entry in preference.opt_outs]
-    found += [describe_effect(effect, at) for effect in list_effects(facts, now)]
+    found += [describe_situation_effect(effect, at) for effect in list_effects(facts, now)]
     quarantines = [*preference.quarantines, *suppressions.quarantines]
     if ends := [each.until for each in quarantines if each.until > now]:
         found.append(
@@ -58,7 +58,7 @@ def list_standing(facts: Facts, at: WallClock) -> list[Markup]:
     return found
 
 
-def describe_effect(effect: SituationEffect, at: WallClock) -> Markup:
+def describe_situation_effect(effect: SituationEffect, at: WallClock) -> Markup:
     """`No asks until 9 June.` While a situation is open: when it would end if somebody closed it now."""
     what = effect.what if effect.drops else f"{effect.what} (they wait)"
     if effect.until is not None:

@@ -42,6 +42,7 @@ IMPERSONAL: Final = frozenset(
     {
         *("api_key", "session", "sign_in_link", "facts_fence", "audit_cursor", "shadow_count", "seen_name", "campaign"),
         *("campaign_version", "policy_version", "catalogue_state", "catalogue_log", "hold_release", "shard_lease"),
+        *("person", "sign_in_attempt", "agent_budget"),
         *("dispatcher", "adapter_pace", "adapter_trouble", "out_topic", "redrive_job", "audit_chain", "audit_head"),
         *SHARED_IMPERSONAL,
     }

@@ -1,24 +1,22 @@
 """What a customer's situations forbid, and until when: `no asks until 9 June`. Pure.
 
-Nothing here knows how the rule works. It asks the rule `contact_history` itself, with the facts as they are, and with
-the facts as they would be if somebody closed the situation now.
+Nothing here knows how a rule works. Those that refuse for situations are asked themselves, with the facts as they are,
+and with the facts as they would be if somebody closed the situation now.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from schemas.decision import Verdict
 from schemas.facts import Situation
 from schemas.times import Instant
 from schemas.vocabulary import ASK_INTENTS
 from schemas.words import channel_words, join_words
-from services.orchestrator.policy.compiled_policy import HistoryRule
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.rules.contact_history.rule import evaluate_situation
+from services.orchestrator.policy.rules.definition import SituationRefusal
+from services.orchestrator.policy.rules.registry import SITUATION_RULES
 from services.orchestrator.policy.scope import ALL_CLASSES, DEFAULT_CLASSES, CompiledScope
-from services.orchestrator.policy.verdicts import ALLOW
 
 _INTENTS = {
     "explain": "explanations",
@@ -64,21 +62,25 @@ def list_effects_of(facts: Facts, situation: Situation, now: Instant) -> list[Si
 
 def _find_effects(facts: Facts, situations: Iterable[Situation], now: Instant) -> Iterator[SituationEffect]:
     known = tuple(situations)
-    closed = tuple(each if each.closed is not None else _close(each, now) for each in known)
-    for entry in facts.policy.histories:
-        if entry.situation is None or entry.id in facts.policy.shadow_ids:
-            continue
-        verdict = _ask(entry, facts, known, now)
-        if verdict.verdict == ALLOW:
-            continue
-        if_closed = _ask(entry, facts, closed, now).until if verdict.until is None else None
-        what = describe_scope(entry.scope)
-        yield SituationEffect(entry.id, entry.situation, what, entry.drops, verdict.until, if_closed)
+    all_closed = [each if each.closed is not None else _close(each, now) for each in known]
+    if_closed = {refusal.entry: refusal.until for refusal in _list_refusals(facts, all_closed, now)}
+    for refusal in _list_refusals(facts, known, now):
+        yield SituationEffect(
+            refusal.entry,
+            refusal.situation,
+            describe_scope(refusal.scope),
+            refusal.drops,
+            refusal.until,
+            if_closed.get(refusal.entry) if refusal.until is None else None,
+        )
 
 
-def _ask(entry: HistoryRule, facts: Facts, situations: tuple[Situation, ...], now: Instant) -> Verdict:
-    suppressions = msgspec.structs.replace(facts.suppressions, situations=situations)
-    return evaluate_situation(entry, msgspec.structs.replace(facts, suppressions=suppressions), now)
+def _list_refusals(facts: Facts, situations: Sequence[Situation], now: Instant) -> Iterator[SituationRefusal]:
+    """What the rules refuse with these situations in place of the customer's."""
+    suppressions = msgspec.structs.replace(facts.suppressions, situations=tuple(situations))
+    changed = msgspec.structs.replace(facts, suppressions=suppressions)
+    for rule in SITUATION_RULES:
+        yield from rule.list_situation_refusals(changed, now)
 
 
 def _close(situation: Situation, now: Instant) -> Situation:

@@ -36,6 +36,7 @@ UNTOLD: Final[Mapping[str, str]] = {
             "sign_in_link",
             "sign_in_attempt",
             "person",
+            "agent_budget",
             "facts_fence",
             "audit_cursor",
             "shadow_count",

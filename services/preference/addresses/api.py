@@ -233,13 +233,13 @@ def _add_verification_routes(router: APIRouter, verifications: AddressVerificati
     ) -> Response:
         answer = await verifications.try_code(customer, address, body.code, origin_of(request))
         if answer.outcome is not VerificationOutcome.VERIFIED or answer.address is None:
-            raise _refusal(answer)
+            raise _verification_refusal(answer)
         verified = answer.address
         fields = {"id": address, "channel": verified.channel, "state": state_of(verified).value}
         return JSONResponse(fields | {"verified": True, "main": answer.is_main, "former": None})
 
 
-def _refusal(answer: VerificationAnswer) -> AlreadyVerified | WrongCode:
+def _verification_refusal(answer: VerificationAnswer) -> AlreadyVerified | WrongCode:
     match answer.outcome:
         case VerificationOutcome.ALREADY:
             return AlreadyVerified("this address is verified: there is nothing to do")

@@ -6,7 +6,7 @@ import pytest
 from schemas.roles import Role, is_allowed
 from schemas.times import MINUTE, SECOND, format_instant
 from services.kit.http.app_factory import access_table
-from services.kit.http.auth import hash_key
+from services.kit.http.auth import LIST_CUSTOMERS, hash_key
 from services.orchestrator.access.api_keys import DatabaseKeyRing
 from tests.support.orchestrator_app import ADMIN_KEY, SERVICE_KEY, World
 
@@ -178,6 +178,7 @@ async def test_every_route_admits_exactly_the_roles_of_the_table(here: World) ->
         for role in Role:
             answer = await here.call(role, method, path)
             allowed = access.kind == "public" or (access.kind == "role" and is_allowed(role, access.action))
+            allowed &= access.list_unless is None or is_allowed(role, LIST_CUSTOMERS)
             assert (answer.status_code not in (401, 403)) == allowed, f"{role} {method} {path}: {answer.text}"
 
 

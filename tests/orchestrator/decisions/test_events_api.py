@@ -361,6 +361,10 @@ OWN = {
         {"request": "r-1", "channel": "email", "topic": "news", "expires": "2026-03-09T10:00:00Z"},
         "preferences:write",
     ),
+    "tactful.address.verification_requested": (
+        {"request": "r-1", "address": "a-1", "channel": "email", "expires": "2026-03-09T10:00:00Z"},
+        "preferences:write",
+    ),
     "tactful.feedback.given": ({"score": 3, "scale": 5}, None),
     "shop.order.delivered": ({"total": 1}, None),
 }

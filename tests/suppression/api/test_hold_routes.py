@@ -140,5 +140,5 @@ async def test_holds_in_force_are_counted_by_mode(service: Running) -> None:
     await place(service)
     await place(service, key="kill", mode="drop")
     await place(service, key="later", mode="drop", **{"from": "2026-03-03T00:00:00Z"})
-    await service.service.components.gauges.update_counts()
+    await service.service.components.gauges.update_holds()
     assert (service.metric("holds_active", mode="defer"), service.metric("holds_active", mode="drop")) == (1, 1)

@@ -7,6 +7,7 @@ from schemas.decision import Verdict
 from schemas.times import Instant
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
+from services.orchestrator.policy.scope import CompiledScope
 
 
 class HoldCause(NamedTuple):
@@ -26,6 +27,18 @@ class SituationCause(NamedTuple):
 WaitCause = HoldCause | SituationCause
 
 
+class SituationRefusal(NamedTuple):
+    """What one entry of the policy refuses because of situations. `situation`: their kind. `drops`: the messages of the
+    scope are not sent at all; else they wait. `until`: None for as long as one is open.
+    """
+
+    entry: str
+    situation: str
+    scope: CompiledScope
+    drops: bool
+    until: Instant | None
+
+
 class Rule(Protocol):
     """One rule."""
 
@@ -41,4 +54,14 @@ class ParkingRule(Rule, Protocol):
         self, verdict: Verdict, candidate: Candidate, facts: Facts, t: Instant, /
     ) -> Sequence[WaitCause]:
         """What a candidate waits for that this verdict parks at `t`."""
+        ...
+
+
+class SituationRule(Rule, Protocol):
+    """A rule that refuses messages because of situations (`refuses_for_situations`)."""
+
+    def list_situation_refusals(self, facts: Facts, t: Instant, /) -> Sequence[SituationRefusal]:
+        """What the customer's situations make it refuse at `t`, whatever the message, in the order of the policy.
+        Entries in shadow refuse nothing.
+        """
         ...

@@ -11,7 +11,7 @@ from schemas.vocabulary import Class
 from services.orchestrator.policy import verdicts
 from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.customer_facts import Facts
-from services.orchestrator.policy.rules.definition import ParkingRule, Rule
+from services.orchestrator.policy.rules.definition import ParkingRule, Rule, SituationRule
 
 Evaluate = Callable[[Candidate, Facts, Instant], tuple[Verdict, ...]]
 
@@ -23,6 +23,11 @@ def _load_rule(id: str) -> Rule:
 
 def _load_parking_rule(id: str) -> ParkingRule:
     rule: ParkingRule = RULE_REGISTRY.load_module(id, "rule")
+    return rule
+
+
+def _load_situation_rule(id: str) -> SituationRule:
+    rule: SituationRule = RULE_REGISTRY.load_module(id, "rule")
     return rule
 
 
@@ -45,6 +50,7 @@ RULES_BY_ID: Final[Mapping[str, Rule]] = {rule.id: _load_rule(rule.id) for rule 
 EVALUATORS_BY_CLASS: Final = {cls.value: _evaluators(cls) for cls in Class}
 """For each class of messages, in order: a rule's id, its `evaluate` unless it does not apply, and the verdict then."""
 PARKING_RULES: Final = {rule.id: _load_parking_rule(rule.id) for rule in _DECLARATIONS if rule.may_park}
+SITUATION_RULES: Final = tuple(_load_situation_rule(rule.id) for rule in _DECLARATIONS if rule.refuses_for_situations)
 HOLD_RULES: Final = frozenset(rule.id for rule in _DECLARATIONS if rule.verdict_ids is VerdictIds.HOLDS)
 """The rules whose verdicts name holds."""
 AUDIT_INVARIANTS: Final = {rule.id: rule.audit_invariant for rule in _DECLARATIONS if rule.audit_invariant is not None}

@@ -88,6 +88,7 @@ DECLARATION: Final = RuleDeclaration(
         ),
     ),
     may_park=True,
+    refuses_for_situations=True,
     explain_allow=_explain_allow,
     audit_invariant="suppressed_sent",
     sample={

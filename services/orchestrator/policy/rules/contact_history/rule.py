@@ -15,7 +15,7 @@ from services.orchestrator.policy.candidate import Candidate
 from services.orchestrator.policy.compiled_policy import HistoryRule
 from services.orchestrator.policy.customer_facts import Facts
 from services.orchestrator.policy.rules.contact_history.declaration import CONTACT_HISTORY, ID
-from services.orchestrator.policy.rules.definition import SituationCause
+from services.orchestrator.policy.rules.definition import SituationCause, SituationRefusal
 from services.orchestrator.policy.verdicts import ALLOW, allow, defer, deny, instant_text
 
 _ALLOW_WITHOUT_ENTRIES = (allow(ID),)
@@ -76,6 +76,20 @@ def list_wait_causes(verdict: Verdict, candidate: Candidate, facts: Facts, t: In
         for entry in candidate.applicable.histories
         if entry.id == verdict.id
         for situation in _open_situations(entry, facts, t)
+    ]
+
+
+def list_situation_refusals(facts: Facts, t: Instant) -> Sequence[SituationRefusal]:
+    """What each entry that looks back at situations refuses at `t`."""
+    asked = [
+        (entry, evaluate_situation(entry, facts, t))
+        for entry in facts.policy.histories
+        if entry.situation is not None and entry.id not in facts.policy.shadow_ids
+    ]
+    return [
+        SituationRefusal(entry.id, entry.situation or "", entry.scope, entry.drops, verdict.until)
+        for entry, verdict in asked
+        if verdict.verdict != ALLOW
     ]
 
 
