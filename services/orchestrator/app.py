@@ -122,6 +122,7 @@ def build(
         database.out_topics = {MESSAGES.name: settings.kafka.messages_topic}
         service.add_topic(settings.kafka.messages_topic, MESSAGES.partitions)
     events = [settings.kafka.events_topic]
+    service.add_tracer(components.tracer)
     _add_adapter_jobs(service, components, hands_over=role in ("decide", "dispatch", "all"))
     checks = [
         DatabaseMetrics(components.registry, "orchestrator", database, events).update_gauges,
@@ -183,6 +184,7 @@ def _add_decide_role(service: OrchestratorService, components: Components, bus: 
         components.erasure_intake,
         inline_delivery,
         names,
+        components.tracer,
     )
     loop = ConsumeLoop(
         bus,

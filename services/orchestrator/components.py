@@ -18,6 +18,7 @@ from services.kit.bus.topic_publisher import TopicMetrics
 from services.kit.db.database import Database
 from services.kit.observability.logs import log
 from services.kit.observability.metrics import Registry
+from services.kit.observability.tracing import start_tracing
 from services.kit.runtime.clock import Clock
 from services.orchestrator.audit_log.recorder import AuditRecorder
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
@@ -82,6 +83,7 @@ class Components:
         self.preference = preference
         self.suppression = suppression
         self.registry = registry
+        self.tracer = start_tracing(settings.traces, "orchestrator", registry)
         self.ingest_metrics = IngestMetrics(registry)
         self.decision_metrics = DecisionMetrics(registry)
         self.backlog_metrics = BacklogMetrics(registry)
@@ -89,7 +91,9 @@ class Components:
         self._watch_adapters()
         self.receipt_metrics = ReceiptMetrics(registry, (*settings.adapter_names, OWN_LINKS))
         self.topic_metrics = TopicMetrics(registry, OUT_TOPICS)
-        self.receipt_intake = ReceiptIntake(database, suppression, clock, self.receipt_metrics, settings.bounces)
+        self.receipt_intake = ReceiptIntake(
+            database, suppression, clock, self.receipt_metrics, settings.bounces, self.tracer
+        )
         self.visits = VisitRecorder(
             database, self.receipt_intake.take, VisitMetrics(registry), settings.tracked_links.machine_seconds
         )
@@ -197,5 +201,5 @@ class Components:
         deadlines = HandoverDeadlines(KernelAlarm(), limits.slack)
         return Delivery(
             *(self.database, self.evaluator, self.adapters, deadlines, limits, self.clock),
-            *(self.decision_metrics, self.delivery_metrics),
+            *(self.decision_metrics, self.delivery_metrics, self.tracer),
         )

@@ -126,5 +126,6 @@ def build_http_app(
         max_body=components.settings.web.max_body,
         rate=components.settings.web.rate,
         audit=console_context.audit,
+        tracer=components.tracer,
         people=None if console_context.provider_sign_in is None else console_context.provider_sign_in.people,
     )

@@ -33,6 +33,7 @@ from services.kit.http.rate_limits import LimitedKeyRing
 from services.kit.observability.dependency import dependency_gauge
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
+from services.kit.observability.tracing import start_tracing
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import do_once, repeat_every, run_periodic_checks
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
@@ -123,15 +124,14 @@ def build(
     requests = ConsentRequests(database, bus, events, clock, signature, metrics, region, erased)
     addresses = _Addresses(settings, database, bus, clock, editor, signature, metrics, erased, registry)
     letters = DeadLetterQueue("preference", database, handler, clock, registry, topics=[events], wake=wake_signal)
+    tracer = start_tracing(settings.traces, "preference", registry)
     app = build_app(
         title="Tactful: preference",
         registry=registry,
         health=health,
         keys=LimitedKeyRing(add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key))),
         routers=[
-            preference_routes(database, editor, region),
-            internal_routes(database, facts, wake_signal, region),
-            agent_change_routes(database, editor, region),
+            *_customer_routers(database, editor, facts, wake_signal, region),
             dead_letter_routes("preference", letters),
             *_page_routes(settings, database, editor, requests, clock, orchestrator, addresses),
             *_consent_routers(settings, database, requests, clock),
@@ -141,12 +141,14 @@ def build(
         idempotency=idempotency,
         max_body=settings.web.max_body,
         rate=settings.web.rate,
+        tracer=tracer,
         audit=RequestAudit("preference", orchestrator, erased.pseudonyms.of_customer),
     )
     health.add_check("database", lambda: database.check_readable(store.get_topics))
     dependency_gauge(registry, "database", "kafka", "orchestrator")
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = PreferenceService(app, health, bus, topics, idempotency, facts)
+    service.add_tracer(tracer)
     _add_opt_out_topic(service, database, bus, settings.kafka.optouts_topic, TopicMetrics(registry, OUT_TOPICS))
     _add_carry_overs(service, database, clock, region, erased)
     service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
@@ -190,6 +192,17 @@ class _Addresses:
         """What publishes requests, and makes the report."""
         service.add_job("address verifications", self.verifications.publisher.run_until_stopped)
         service.add_job("address report", partial(repeat_every, CHECK_SECONDS, self._hygiene.make_if_due))
+
+
+def _customer_routers(
+    database: Database, editor: PreferenceEditor, facts: PreferenceFacts, wake: WakeSignal, region: str | None
+) -> list[APIRouter]:
+    """What programs, the other services and agents ask about a customer, and change."""
+    return [
+        preference_routes(database, editor, region),
+        internal_routes(database, facts, wake, region),
+        agent_change_routes(database, editor, region),
+    ]
 
 
 def _consent_routers(

@@ -31,6 +31,7 @@ from services.kit.http.rate_limits import LimitedKeyRing
 from services.kit.observability.dependency import dependency_gauge
 from services.kit.observability.health import Health
 from services.kit.observability.metrics import Registry
+from services.kit.observability.tracing import start_tracing
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.periodic import repeat_every
 from services.kit.runtime.service import EXPIRY_SECONDS, Service
@@ -184,6 +185,7 @@ def _build_service(
     health.add_check("database", lambda: database.check_readable(store.get_active_situations))
     dependency_gauge(registry, "database", "kafka", "orchestrator")
     enforcer = SuppressionEnforcer(OptOutBarrier(orchestrator, wait=barrier_wait), metrics)
+    tracer = start_tracing(settings.traces, "suppression", registry)
     app = build_app(
         title="Tactful: suppression",
         registry=registry,
@@ -195,9 +197,11 @@ def _build_service(
         max_body=max(settings.web.max_body, MAX_BULK_BODY),
         large_bodies={import_routes.IMPORTS_PATH: MAX_IMPORT_BYTES},
         rate=settings.web.rate,
+        tracer=tracer,
         audit=RequestAudit("suppression", orchestrator, components.erased.pseudonyms.of_customer),
     )
     service = SuppressionService(app, health, components, idempotency, enforcer)
+    service.add_tracer(tracer)
     service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))
     _add_jobs(service, components, settings.retention)
     _add_import_jobs(service)

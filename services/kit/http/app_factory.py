@@ -23,6 +23,7 @@ from services.kit.http.sessions import SessionStore
 from services.kit.observability.exposition import MetricsPage
 from services.kit.observability.health import Health, failures
 from services.kit.observability.metrics import Registry
+from services.kit.observability.tracer import Tracer
 
 MAX_BODY = 1024 * 1024
 _DISABLED_FEATURES: Mapping[str, Any] = {
@@ -80,6 +81,7 @@ def build_app(
     rate: float | None = None,
     audit: RequestAudit | None = None,
     people: People | None = None,
+    tracer: Tracer | None = None,
     lifespan: Lifespan | None = None,
     version: str = "1",
 ) -> FastAPI:
@@ -89,6 +91,7 @@ def build_app(
     `service_only` routes without a service key, and for mounts, which cannot be guarded. `max_body` is in bytes;
     `large_bodies`: paths whose routes take another size, which they read as a stream. `rate`: the requests a second of
     one key; None: any number. `audit` records who asks for what. `people`: who signs in by the company's own sign-in.
+    `tracer` records requests whose callers record them.
     """
     app = FastAPI(
         title=title,
@@ -116,9 +119,9 @@ def build_app(
         middleware.EdgeMiddleware,
         durations=middleware.request_durations(registry, templates),
         routes=templates,
-        max_body=max_body,
-        large_bodies=large_bodies,
+        body_limits=middleware.BodyLimits(max_body, large_bodies),
         idempotency=idempotency,
+        tracer=tracer,
     )
     app.state.openapi_page = OpenApiPage(lambda: app.openapi())
     app.openapi = cache(lambda: openapi.generate_document(app, contexts))  # type: ignore[method-assign]

@@ -2,9 +2,10 @@
 unexpected exceptions.
 """
 
+import secrets
 import time
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import Histogram
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,7 +21,9 @@ from services.kit.http.idempotency import SCOPE_KEY, IdempotencyClaim, Idempoten
 from services.kit.http.path_segments import routable_path
 from services.kit.observability import logs
 from services.kit.observability.metrics import MetricFamily, Registry, histogram
-from services.kit.observability.trace import parse_trace_id
+from services.kit.observability.request_span import RequestSpan
+from services.kit.observability.trace import current_span, parse_trace_context
+from services.kit.observability.tracer import Tracer
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 OTHER_METHOD = "_OTHER"
@@ -45,8 +48,15 @@ def request_durations(registry: Registry, routes: Mapping[int, str]) -> MetricFa
     return histogram(registry, "http_server_request_duration_seconds", help_text, labels, combos=())
 
 
+class BodyLimits(NamedTuple):
+    """The most bytes of a request's body, and of those at single paths."""
+
+    usual: int
+    by_path: Mapping[str, int]
+
+
 class EdgeMiddleware:
-    """The middleware. `routes` maps id(route) to its path template; `max_body` is in bytes, `large_bodies` by path."""
+    """The middleware. `routes` maps id(route) to its path template; `tracer` records requests that callers record."""
 
     def __init__(
         self,
@@ -54,15 +64,15 @@ class EdgeMiddleware:
         *,
         durations: MetricFamily[Histogram],
         routes: Mapping[int, str],
-        max_body: int,
-        large_bodies: Mapping[str, int],
+        body_limits: BodyLimits,
         idempotency: IdempotencyStore | None,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._app = app
         self._durations = durations
         self._routes = routes
-        self._max_body = max_body
-        self._large_bodies = large_bodies
+        self._body_limits = body_limits
         self._idempotency = idempotency
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,22 +84,29 @@ class EdgeMiddleware:
             scope, send = {**scope, "method": "GET", IS_HEAD: True}, _HeadersOnly(send)
         else:
             scope = {**scope}
-        token = logs.trace_id.set(parse_trace_id(headers.get("traceparent")))
+        caller = parse_trace_context(headers.get("traceparent"))
+        trace_id = logs.trace_id.set(secrets.token_hex(16) if caller is None else caller.trace_id)
+        span = None if self._tracer is None or caller is None else RequestSpan.of_caller(caller)
+        current = current_span.set(caller if span is None else span.context)
         start = time.perf_counter()
         answer = _ResponseSender(scope, send, self._idempotency)
         try:
             await self._serve(scope, headers, receive, answer)
         finally:
             self._record_request(scope, method, answer.status, time.perf_counter() - start)
+            if span is not None and self._tracer is not None:
+                self._tracer.sink.record(span.finish(method, self._route(scope), answer.status))
             await finish_audit(scope, answer.status)
-            logs.trace_id.reset(token)
+            current_span.reset(current)
+            logs.trace_id.reset(trace_id)
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive, answer: "_ResponseSender") -> None:
         try:
             scope["path"] = routable_path(scope)
         except TactfulError as error:
             return await problems.error_response(error)(scope, receive, answer)
-        length, most = headers.get("content-length", "0"), self._large_bodies.get(scope["path"], self._max_body)
+        limits = self._body_limits
+        length, most = headers.get("content-length", "0"), limits.by_path.get(scope["path"], limits.usual)
         if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > most):
             detail = f"the body is larger than {most} bytes"
             return await problems.error_response(TooLarge(detail))(scope, receive, answer)
@@ -106,9 +123,12 @@ class EdgeMiddleware:
                 raise
             await problems.internal_error_response(error)(scope, receive, answer)
 
+    def _route(self, scope: Scope) -> str:
+        return self._routes.get(id(scope.get("route")), UNMATCHED_ROUTE)
+
     def _record_request(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         method = method if method in METHODS else OTHER_METHOD
-        route = self._routes.get(id(scope.get("route")), UNMATCHED_ROUTE)
+        route = self._route(scope)
         self._durations(method, route, str(status)).observe(seconds, {"trace_id": logs.trace_id.get()})
         request = {"method": method, "route": route, "status": status, "seconds": round(seconds, 6)}
         if status >= 400 and route not in PROBED_ROUTES:  # the caller has this trace id, and finds this line by it

@@ -17,9 +17,10 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.propagation import set_span_in_context
+from prometheus_client import Counter
 
 from schemas.trace_context import TraceContext
-from services.kit.observability.metrics import Registry, counter
+from services.kit.observability.metrics import MetricFamily
 from services.kit.observability.tracer import FinishedSpan
 
 SCOPE: Final = "tactful"
@@ -40,11 +41,11 @@ _KINDS: Final = {
 class OtlpSpans:
     """Takes finished spans, and sends them. Used by one thread."""
 
-    def __init__(self, endpoint: str, service: str, version: str, registry: Registry) -> None:
-        """`endpoint`: of the collector, without a path of its own."""
+    def __init__(self, endpoint: str, service: str, version: str, spans: MetricFamily[Counter]) -> None:
+        """`endpoint`: of the collector, without a path of its own. `spans` counts them by `result`, sent or dropped."""
         url = endpoint.rstrip("/") + TRACES_PATH
         self._ids = _PlannedIds()
-        self._exporter = _CountingExporter(OTLPSpanExporter(endpoint=url, timeout=SEND_SECONDS), registry)
+        self._exporter = _CountingExporter(OTLPSpanExporter(endpoint=url, timeout=SEND_SECONDS), spans)
         self._recorded = 0
         resource = Resource.create({"service.name": f"tactful-{service}", "service.version": version})
         self._provider = TracerProvider(
@@ -99,14 +100,12 @@ class _PlannedIds(IdGenerator):
 class _CountingExporter(SpanExporter):
     """Counts what becomes of spans."""
 
-    def __init__(self, inner: SpanExporter, registry: Registry) -> None:
+    def __init__(self, inner: SpanExporter, spans: MetricFamily[Counter]) -> None:
         self._inner = inner
+        self._spans = spans
         self._last_start: float | None = None
         self.ended = 0
         """Spans that were sent or given up."""
-        self._spans = counter(
-            registry, "trace_spans_total", "Spans that were recorded, by result", {"result": ("sent", "dropped")}
-        )
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         is_late = self._last_start is not None and time.monotonic() > self._last_start

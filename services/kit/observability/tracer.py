@@ -56,7 +56,7 @@ class EventTrace(NamedTuple):
     decision: TraceContext
 
 
-class EventName(NamedTuple):
+class TracedEvent(NamedTuple):
     """What identifies an event, in this order."""
 
     customer: str
@@ -72,7 +72,7 @@ class Tracer:
         self.sink = sink
         self._bound = round(share * _ALL)
 
-    def trace_event(self, event: EventName, traceparent: str | None) -> EventTrace | None:
+    def trace_event(self, event: TracedEvent, traceparent: str | None) -> EventTrace | None:
         """The trace of an event; None if it is not recorded. `traceparent`: of the event, if it has one."""
         if traceparent is not None:
             sender = read_trace_context(traceparent)
@@ -111,11 +111,11 @@ class StepTimes:
         """Begin and end of the steps that have ended. A step that is done again counts from its last beginning."""
         self._open: dict[str, int] = {}
 
-    def begin(self, name: str) -> None:
+    def begin_step(self, name: str) -> None:
         """A step begins."""
         self._open[name] = time.time_ns()
 
-    def end(self, name: str) -> None:
+    def end_step(self, name: str) -> None:
         """A step ends; nothing if it has not begun."""
         if name in self._open:
             self.ended[name] = self._open.pop(name), time.time_ns()
@@ -123,8 +123,8 @@ class StepTimes:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Times what is done inside."""
-        self.begin(name)
+        self.begin_step(name)
         try:
             yield
         finally:
-            self.end(name)
+            self.end_step(name)

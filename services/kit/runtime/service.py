@@ -20,6 +20,7 @@ from services.kit.bus.protocol import Bus
 from services.kit.http.idempotency import IdempotencyStore
 from services.kit.observability.dependency import PROBE_TIMEOUT, Dependency, Probe, watch_dependency
 from services.kit.observability.health import Health, Heartbeat
+from services.kit.observability.tracer import Tracer
 from services.kit.runtime.periodic import PeriodicCheck, repeat_every, run_periodic_checks
 
 DRAIN_SECONDS = 5.0
@@ -116,6 +117,11 @@ class Service:
     def after_stop(self, hook: Hook) -> None:
         """Runs `hook` once all jobs have ended or have been told to."""
         self._after_stop.append(hook)
+
+    def add_tracer(self, tracer: Tracer | None) -> None:
+        """Sends at the stop what has been recorded and not sent yet."""
+        if tracer is not None:
+            self.after_stop(partial(asyncio.to_thread, tracer.sink.close))
 
     async def start(self) -> None:
         """Creates the topics, runs the hooks and starts the jobs. The database must have its newest schema."""

@@ -131,8 +131,8 @@ class OutboundSettings(Section):
 
 
 class TracesSettings(Section):
-    """Traces by OpenTelemetry, which need the extra `otel`: the address of the collector that takes OTLP over HTTP, such
-    as http://collector:4318, and the share of events that are recorded (0 to 1) although their senders name no trace.
+    """Traces by OpenTelemetry, which need the extra `otel`: the address of the collector, which takes OTLP over HTTP,
+    such as http://collector:4318, and the share (0 to 1) of the events that are recorded whose senders name no trace.
     """
 
     endpoint: HttpUrl | None = None

@@ -14,11 +14,12 @@ from schemas.trace_context import TraceContext
 from services.kit.observability.trace import current_span
 from services.kit.observability.tracer import (
     MAX_LINKS,
-    EventName,
     EventTrace,
     FinishedSpan,
     SpanKind,
+    SpanValue,
     StepTimes,
+    TracedEvent,
     Tracer,
     derive_span,
 )
@@ -29,7 +30,7 @@ _STEPS: Final[dict[str, SpanKind]] = {"facts": "client", "evaluate": "internal",
 
 def trace_event(tracer: Tracer, event: Event) -> EventTrace | None:
     """The trace of an event; None if it is not recorded."""
-    return tracer.trace_event(EventName(event.subject, event.source, event.id), event.traceparent)
+    return tracer.trace_event(TracedEvent(event.subject, event.source, event.id), event.traceparent)
 
 
 class BatchTrace:
@@ -51,18 +52,16 @@ class BatchTrace:
             if token is not None:
                 current_span.reset(token)
 
-    def record(
+    def record_events(
         self, received: Sequence[ReceivedEvent], decisions: Sequence[Decision], batch_size: int
     ) -> str | None:
         """Record the spans of the sampled events among those that were decided; call it once that has committed.
         Returns the id of one of their traces, if there is one.
         """
-        self.times.end("commit")
+        self.times.end_step("commit")
         if self._tracer is None:
             return None
-        sampled = [
-            (each, trace) for each in received if (trace := trace_event(self._tracer, each.event)) is not None
-        ]
+        sampled = [(each, trace) for each in received if (trace := trace_event(self._tracer, each.event)) is not None]
         for each, trace in sampled:
             own = [item for item in decisions if _is_about(item, each.event)]
             others = [other.decision for _, other in sampled if other is not trace][:MAX_LINKS]
@@ -80,7 +79,7 @@ class BatchTrace:
     ) -> None:
         steps = self.times.ended
         ended = max((end for _, end in steps.values()), default=self.times.began)
-        attributes = {
+        attributes: dict[str, SpanValue] = {
             "messaging.system": "kafka",
             "messaging.operation.type": "process",
             "messaging.destination.name": received.topic,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
 from fastapi import Request
 
 from schemas.addresses import find_unusable
@@ -32,6 +33,7 @@ from services.kit.db.database import Database
 from services.kit.errors import Forbidden, Invalid, Malformed, Problem, Transient
 from services.kit.http.auth import Principal
 from services.kit.http.problems import WrongMediaType
+from services.kit.observability.trace import current_span
 from services.kit.runtime.clock import Clock
 from services.kit.runtime.loop_share import LoopShare
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
@@ -198,6 +200,8 @@ async def publish_new(log: EventLog, events: Sequence[Event], sender: Principal,
 
 
 def _to_record(log: EventLog, event: Event, sender: Principal) -> Outgoing:
+    if event.traceparent is None and (span := current_span.get()) is not None:
+        event = msgspec.structs.replace(event, traceparent=span.to_traceparent())
     key, value = event.subject.encode(), encode_event(event)
     headers = (("content-type", b"application/cloudevents+json"), *log.signature.headers(sender.name, key, value))
     return Outgoing(log.topic, key, value, headers)

@@ -284,7 +284,7 @@ class Pipeline:
 
     async def apply(self, tx: Tx, prepared: EvaluatedBatch) -> None:
         """Write everything in the transaction that has moved the offsets, and claim messages for inline delivery."""
-        prepared.trace.times.begin("commit")
+        prepared.trace.times.begin_step("commit")
         await save_facts_fence(tx, prepared.fence, prepared.batch)
 
         async def claim(evaluations: Sequence[CustomerEvaluation]) -> None:
@@ -320,7 +320,7 @@ class Pipeline:
         if prepared.of_erased:
             log("events_of_erased_customers", count=prepared.of_erased)
         decisions = [each for evaluation in prepared.evaluations for each in evaluation.decisions]
-        trace_id = prepared.trace.record(prepared.received_events, decisions, len(prepared.batch.records))
+        trace_id = prepared.trace.record_events(prepared.received_events, decisions, len(prepared.batch.records))
         self._metrics.record_batch(
             prepared.evaluations,
             skipped=prepared.skipped + prepared.of_erased,

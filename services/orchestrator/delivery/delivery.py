@@ -199,7 +199,7 @@ class Delivery:
             await self._record(
                 claimed_messages, [*arrived, *late, *answers], waited_for=_waited_for(to_send, result.inputs)
             )
-        trace.record(answers)
+        trace.record_attempts(answers)
 
     # 2. Recheck
 

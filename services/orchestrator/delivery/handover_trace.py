@@ -15,6 +15,7 @@ from services.kit.observability.tracer import (
     MAX_LINKS,
     FinishedSpan,
     SpanKind,
+    SpanValue,
     StepTimes,
     Tracer,
     derive_span,
@@ -58,14 +59,16 @@ class HandoverTrace:
             event = events.get(item.message.id)
             trace = None if event is None else trace_event(self._tracer, event)
             if trace is not None:
-                self._attempts[item.message.id] = _TracedAttempt(item, trace.decision, _attempt_span(item, trace.decision))
+                self._attempts[item.message.id] = _TracedAttempt(
+                    item, trace.decision, _attempt_span(item, trace.decision)
+                )
 
     def traceparent(self, message_id: str) -> str | None:
         """What the provider is told of a message that is recorded."""
         found = self._attempts.get(message_id)
         return None if found is None else _step_span(found.span, "send").to_traceparent()
 
-    def record(self, results: Sequence[HandoverResult]) -> None:
+    def record_attempts(self, results: Sequence[HandoverResult]) -> None:
         """Record the spans of the messages that were sent, with what became of them."""
         if self._tracer is None:
             return
@@ -76,7 +79,7 @@ class HandoverTrace:
     def _record_attempt(self, tracer: Tracer, attempt: _TracedAttempt, result: HandoverResult) -> None:
         steps, message = self.times.ended, attempt.item.message
         ended = max((end for _, end in steps.values()), default=self.times.began)
-        attributes = {
+        attributes: dict[str, SpanValue] = {
             "tactful.message": message.id,
             "tactful.campaign": message.campaign,
             "tactful.channel": message.channel,

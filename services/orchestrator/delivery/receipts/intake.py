@@ -3,6 +3,7 @@
 What a provider repeats changes nothing more. A receipt about a message that is not known here changes nothing at all.
 """
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,6 +21,7 @@ from services.clients.opt_out_barrier import OptOutBarrier
 from services.kit.db.database import Database, Tx
 from services.kit.errors import Permanent
 from services.kit.observability.logs import log
+from services.kit.observability.tracer import Tracer
 from services.kit.runtime.clock import Clock
 from services.orchestrator.bounce_settings import BounceSettings
 from services.orchestrator.decisions import store as ledger_store
@@ -29,6 +31,7 @@ from services.orchestrator.delivery.open_attempts import OpenAttemptsReader
 from services.orchestrator.delivery.receipts import store, undecided_store
 from services.orchestrator.delivery.receipts.entry_api import EntriesRefused, EntryApi
 from services.orchestrator.delivery.receipts.metrics import ReceiptMetrics
+from services.orchestrator.delivery.receipts.receipt_trace import ReceiptTrace
 from services.orchestrator.delivery.receipts.replies import MAYBE_STOP, match_replies
 from services.orchestrator.delivery.receipts.reply_decisions import HELD_CLASSES, ReplyDecisions, stopped_classes
 from services.orchestrator.delivery.receipts.soft_bounces import SoftBounceCounter
@@ -91,7 +94,10 @@ class ReceiptIntake:
         clock: Clock,
         metrics: ReceiptMetrics,
         bounces: BounceSettings = _DEFAULTS,
+        tracer: Tracer | None = None,
     ) -> None:
+        """`tracer` records receipts of sampled events."""
+        self._trace = ReceiptTrace(tracer, database)
         self._soft_bounces = SoftBounceCounter(bounces)
         self._database = database
         self._suppression = suppression
@@ -104,7 +110,7 @@ class ReceiptIntake:
         """Keep these receipts and replies, and make the entries that follow from them. Raises Transient: then the
         provider has to send them again, and those that were kept are repetitions.
         """
-        now = self._clock.now()
+        now, began = self._clock.now(), time.time_ns()
         # What a clock that is ahead of ours says of the future would forbid nothing until then.
         statements = [msgspec.structs.replace(each, at=min(each.at, now)) for each in statements]
         statements = [_of_account(adapter, each) for each in statements]
@@ -150,6 +156,7 @@ class ReceiptIntake:
         counts = TakenReceipts(new_said, len(said) - new_said, unknown)
         self._metrics.record_others(adapter, counts.repeated, unknown - matched.unreadable - matched.elsewhere)
         self._metrics.record_unheard(adapter, matched.unreadable, matched.elsewhere)
+        await self._trace.record_receipts(adapter, new, messages, began)
         return counts
 
     async def _wait_for_handovers(self, refusals: Sequence[NewReceipt], messages: Mapping[str, Row[Any]]) -> None:

@@ -69,7 +69,8 @@ async def load_messages(tx: Tx, ids: Collection[str]) -> dict[str, Row[Any]]:
     if not ids:
         return {}
     rows = await tx.rows(
-        "SELECT message_id, customer, channel, cls, state, attempts, adapter, closed_at, address_hash "
+        "SELECT message_id, customer, channel, cls, state, attempts, adapter, closed_at, address_hash, event_source, "
+        "event_id "
         f"FROM tracked_message WHERE event_source <> :erased AND {tx.in_list('message_id', 'ids')}",
         erased=ERASED_SOURCE,
         ids=tx.list_parameter(sorted(ids)),
