@@ -8,6 +8,10 @@ from fastapi import APIRouter, FastAPI
 
 from schemas.addresses import address_key_fingerprint
 from schemas.topics import DEAD_LETTERS, EVENTS
+from services.bulk_import.import_routes import import_routes as bulk_import_routes
+from services.bulk_import.import_runner import HOUSEKEEPING_SECONDS, ImportRunner
+from services.bulk_import.sealed_parts import PartSeal
+from services.bulk_import.upload import MAX_IMPORT_BYTES, ImportUpload
 from services.clients.opt_out_barrier import MAX_BARRIER_WAIT, AttemptsApi, OptOutBarrier
 from services.clients.retention_settings import RetentionSettings
 from services.condition import compile_condition
@@ -51,12 +55,11 @@ from services.suppression.api import (
 from services.suppression.api.scope_notes import NamesApi
 from services.suppression.consumer import SuppressionBatch, SuppressionEventHandler
 from services.suppression.entry_gauges import SuppressionGauges
-from services.suppression.entry_registration import SuppressionList, new_entry_id
+from services.suppression.entry_registration import HashedSuppression, SuppressionList, new_entry_id
 from services.suppression.erased_stores import ERASED_STORES
 from services.suppression.erasure_steps import ERASE_STEPS
-from services.suppression.imports.import_runner import HOUSEKEEPING_SECONDS, ImportRunner
-from services.suppression.imports.sealed_parts import PartSeal
-from services.suppression.imports.upload import MAX_IMPORT_BYTES, ImportUpload
+from services.suppression.imports.entry_columns import ENTRY_LAYOUT
+from services.suppression.imports.entry_import import ENTRY_IMPORTS, EntryImport
 from services.suppression.metrics import SuppressionMetrics
 from services.suppression.removals.removal_requests import RemovalChecksApi, RemovalRequests
 from services.suppression.retention_rules import INBOX_KEYS, list_kept_kinds
@@ -193,7 +196,7 @@ def _build_service(
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=max(settings.web.max_body, MAX_BULK_BODY),
-        large_bodies={import_routes.IMPORTS_PATH: MAX_IMPORT_BYTES},
+        large_bodies={import_routes.ENTRY_PATHS.path: MAX_IMPORT_BYTES},
         rate=settings.web.rate,
         audit=RequestAudit("suppression", orchestrator, components.erased.pseudonyms.of_customer),
     )
@@ -216,12 +219,12 @@ def _add_jobs(service: SuppressionService, components: SuppressionComponents, re
     service.add_consume_loop(CONSUMER_GROUP, _build_consume_loop(components))
 
 
-def create_import_runner(components: SuppressionComponents, enforcer: SuppressionEnforcer) -> ImportRunner:
+def create_import_runner(
+    components: SuppressionComponents, enforcer: SuppressionEnforcer
+) -> ImportRunner[HashedSuppression]:
     """What runs imports in this process."""
-    return ImportRunner(
-        components.database,
+    steps = EntryImport(
         components.suppression_list,
-        components.seal,
         components.clock,
         components.metrics,
         enforcer,
@@ -229,6 +232,7 @@ def create_import_runner(components: SuppressionComponents, enforcer: Suppressio
         address_key_fingerprint(components.address_key),
         lambda: components.facts.questions,
     )
+    return ImportRunner(components.database, ENTRY_IMPORTS, steps, components.seal, components.clock)
 
 
 def _add_import_jobs(service: SuppressionService) -> None:
@@ -291,7 +295,13 @@ def _build_routers(
     )
     return [
         entry_routes.suppression_routes(database, suppression_list, enforcer, orchestrator, clock),
-        import_routes.import_routes(database, ImportUpload(database, components.seal, clock), clock),
+        bulk_import_routes(
+            import_routes.ENTRY_PATHS,
+            database,
+            ENTRY_IMPORTS,
+            ImportUpload(database, ENTRY_IMPORTS, ENTRY_LAYOUT, components.seal, clock),
+            clock,
+        ),
         import_routes.export_routes(database),
         removal_routes.removal_routes(database, removals),
         entry_routes.entry_route(database),
