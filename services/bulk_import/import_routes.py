@@ -35,7 +35,8 @@ _RESULT_FIELDS: Final = ("row", "result", "id", "code", "pointer", "detail")
 
 class ImportPaths(NamedTuple):
     """The routes of one kind of import. `path`: where they are; `tag`: of the section of the API that they are in;
-    `read`, `write`: the actions that they need; `example`: a short file in CSV.
+    `read`, `write`: the actions that they need; `example`: a short file in CSV. `kind`: what is imported, in the ids of
+    operations; None for those of do-not-contact entries, which had ids before there were other kinds.
     """
 
     path: str
@@ -43,6 +44,11 @@ class ImportPaths(NamedTuple):
     read: str
     write: str
     example: str
+    kind: str | None = None
+
+    def operation(self, name: str) -> str:
+        """The id of an operation of this kind."""
+        return name if self.kind is None else f"{name}_of_{self.kind}"
 
 
 class ImportFields(TypedDict):
@@ -96,6 +102,7 @@ def _add_start_route(routes: APIRouter, paths: ImportPaths, upload: ImportUpload
 
     @routes.post(
         "",
+        operation_id=paths.operation("start_import"),
         summary="Import a file of at most 256 MiB and 2,000,000 rows as a job; answered once the file is here",
         dependencies=[described_body(formats, examples={"a file": paths.example})],
         **answers({202: ImportFields}, TooManyImports, UploadEnded),
@@ -115,7 +122,12 @@ def _add_start_route(routes: APIRouter, paths: ImportPaths, upload: ImportUpload
 def _add_job_routes(
     routes: APIRouter, paths: ImportPaths, database: Database, store: ImportStore, clock: Clock
 ) -> None:
-    @routes.get("", summary="Imports of the last 30 days, newest first", **answers({200: Page[ImportFields]}))
+    @routes.get(
+        "",
+        operation_id=paths.operation("list_import_jobs"),
+        summary="Imports of the last 30 days, newest first",
+        **answers({200: Page[ImportFields]}),
+    )
     async def list_import_jobs(
         limit: PageLimit = DEFAULT_LIMIT, after: PageCursor = None, _: Principal = requires(paths.read)
     ) -> dict[str, object]:
@@ -126,12 +138,18 @@ def _add_job_routes(
         following = None if last is None else encode_cursor((last.created, last.id))
         return to_page([import_document(job) for job in jobs[:limit]], following)
 
-    @routes.get("/{import_id}", summary="One import, and how far it is", **answers({200: ImportFields}, NotFound))
+    @routes.get(
+        "/{import_id}",
+        operation_id=paths.operation("get_import"),
+        summary="One import, and how far it is",
+        **answers({200: ImportFields}, NotFound),
+    )
     async def get_import(import_id: str, _: Principal = requires(paths.read)) -> ImportFields:
         return import_document(await find_import(database, store, import_id))
 
     @routes.post(
         "/{import_id}/cancel",
+        operation_id=paths.operation("cancel_import"),
         summary="Stop an import; what it has added stays, and its results say which rows that are",
         **answers({200: ImportFields}, NotFound, WrongState),
     )
@@ -148,6 +166,7 @@ def _add_job_routes(
 def _add_result_routes(routes: APIRouter, paths: ImportPaths, database: Database, store: ImportStore) -> None:
     @routes.get(
         "/{import_id}/results",
+        operation_id=paths.operation("list_results"),
         summary="What became of each row, in the order of the file; no value of a row is repeated",
         **answers({200: Page[ImportRowFields]}, NotFound),
     )
@@ -167,6 +186,7 @@ def _add_result_routes(routes: APIRouter, paths: ImportPaths, database: Database
 
     @routes.get(
         "/{import_id}/results/file",
+        operation_id=paths.operation("download_results"),
         summary="What became of each row, as a file",
         response_class=Response,
         **page_answers([200], NotFound, media_type="text/csv", or_else=["application/jsonl"]),

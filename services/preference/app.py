@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
@@ -9,6 +10,8 @@ from fastapi import APIRouter
 
 from schemas.address_ids import AddressIds
 from schemas.topics import DEAD_LETTERS, EVENTS, OPT_OUTS, OUT_TOPICS
+from services.bulk_import.event_rows import EventRow
+from services.bulk_import.wiring import BulkImport
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
 from services.erasure.erased_customers import ErasedCustomers
 from services.erasure.eraser import Eraser
@@ -64,6 +67,7 @@ from services.preference.editor import PreferenceEditor
 from services.preference.erased_stores import ERASED_STORES
 from services.preference.erasure_steps import ERASE_STEPS, CustomerEraser
 from services.preference.facts_endpoint import PreferenceFacts
+from services.preference.imports.wiring import build_imports
 from services.preference.metrics import PreferenceMetrics
 from services.preference.opt_out_topic import render_opt_outs
 from services.preference.opt_out_topic_fill import OptOutTopicFill
@@ -85,6 +89,7 @@ class PreferenceService(Service):
     """The preference service, ready to start. `facts`: for the orchestrator in the same process."""
 
     facts: PreferenceFacts
+    imports: Sequence[BulkImport[EventRow]]
 
 
 def build(
@@ -107,6 +112,8 @@ def build(
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
     changes = RecentChanges(database, WATCHED_TABLES)
     facts = PreferenceFacts(database, changes, wake_signal, region)
+    address_key, barrier = settings.require("address_key").encode(), OptOutBarrier(orchestrator)
+    imports = build_imports(database, clock, registry, address_key, region, erased, terms, facts, barrier)
     signature = SenderSignature(settings.require("service_key"))
     handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser, terms)
     requests = ConsentRequests(database, bus, events, clock, signature, metrics, region, erased)
@@ -125,10 +132,12 @@ def build(
             *_page_routes(settings, database, editor, requests, clock, orchestrator, addresses),
             *_consent_routers(settings, database, requests, clock),
             *addresses.routers(database, region),
+            *(each.routes() for each in imports),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=settings.web.max_body,
+        large_bodies={path: size for each in imports for path, size in each.large_bodies.items()},
         rate=settings.web.rate,
         audit=RequestAudit("preference", orchestrator, erased.pseudonyms.of_customer),
     )
@@ -146,6 +155,9 @@ def build(
     service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("consent requests", requests.publisher.run_until_stopped)
     addresses.add_jobs(service)
+    for each in imports:
+        each.add_jobs(service)
+    service.imports = imports
     _add_clean_up(service, database, letters, clock)
     _add_retention(service, settings, database, bus, clock, registry)
     return service
