@@ -132,7 +132,7 @@ class ImportRunner(Generic[Document]):
             applied = await self._steps.apply(tx, job if current is None else current, documents)
             results = sorted([*refused, *applied.results], key=lambda result: result.row)
             await self._store.record_results(tx, job.id, results, applied.probes)
-        self._steps.count_rows(results)
+        self._steps.count_imported_rows(results)
         return True
 
     async def _read_rows(

@@ -25,7 +25,7 @@ class ImportSeries:
             {"kind": kinds, "result": OUTCOMES},
         )
 
-    def count_rows(self, kind: str, results: Sequence[RowResult]) -> None:
+    def count_imported_rows(self, kind: str, results: Sequence[RowResult]) -> None:
         """Count rows by result, after the commit."""
         for outcome in OUTCOMES:
             self._rows(kind, outcome).inc(sum(each.outcome == outcome for each in results))

@@ -40,7 +40,7 @@ class ImportSteps(Protocol[Document]):
     def count_questions(self) -> int:
         """How many questions this process has answered for decisions so far: an import gives way to them."""
 
-    def count_rows(self, results: Sequence[RowResult]) -> None:
+    def count_imported_rows(self, results: Sequence[RowResult]) -> None:
         """Counts rows that have had their turn, after the commit."""
 
     def count_end(self, state: str) -> None:

@@ -89,7 +89,7 @@ class ImportStore:
         """Claims the oldest import; one whose process has died goes on where it was: its parts that are left have not
         been applied.
         """
-        id = await self.jobs.claim_next(tx, owner, now, database_now)
+        id = await self.jobs.claim_oldest(tx, owner, now, database_now)
         return None if id is None else await self.get_import(tx, id)
 
     async def is_owned(self, tx: Tx, id: str, owner: str, database_now: Instant, waiting: str | None = None) -> bool:

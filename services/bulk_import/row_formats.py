@@ -31,7 +31,7 @@ class RowLayout(NamedTuple):
     keeps its case. `required`: of each group, the header names one at least. `to_document` makes the plain values of a
     row of its cells. `pointers`: places of a document that results name as they are; any other may hold a name that
     the row made up. `fields`: the fields there are, in words; `general_words`: what is said of a place where the words
-    of a problem would repeat a value.
+    of a problem would repeat a value. `free_names`: places below which names are whoever writes the row's, as traits'.
     """
 
     columns: tuple[str, ...]
@@ -41,6 +41,7 @@ class RowLayout(NamedTuple):
     fields: str
     general_words: Mapping[str, str]
     prefix: str | None = None
+    free_names: frozenset[str] = frozenset()
 
     def read_name(self, cell: str) -> str:
         """The name of a column, as rows are read with it: in small letters, but for what follows the prefix."""

@@ -51,7 +51,9 @@ def refuse_row(row: int, plain: object, error: DocumentError, layout: RowLayout)
     if pointer not in layout.pointers:
         parent = pointer.rpartition("/")[0]
         pointer = parent if parent in layout.pointers else ""
-        detail = f"a field that no row has; those there are: {layout.fields}"
+        is_unknown = code == "unknown_field" or pointer not in layout.free_names
+        unknown = f"a field that no row has; those there are: {layout.fields}"
+        detail = unknown if is_unknown else layout.general_words.get(pointer, _ANY_VALUE)
     elif _repeats(detail, plain):
         detail = layout.general_words.get(pointer, _ANY_VALUE)
     return RowResult(row, "refused", None, code, pointer, detail)

@@ -40,9 +40,9 @@ class BulkImport(Generic[Document]):
         self.runner = ImportRunner(database, store, steps, seal, clock)
 
     @property
-    def large_bodies(self) -> dict[str, int]:
-        """The path that takes files, with how many bytes it takes."""
-        return {self._paths.path: MAX_IMPORT_BYTES}
+    def large_body(self) -> tuple[str, int]:
+        """The path that takes files, and how many bytes it takes."""
+        return self._paths.path, MAX_IMPORT_BYTES
 
     def routes(self) -> APIRouter:
         """The HTTP API."""

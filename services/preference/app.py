@@ -112,8 +112,7 @@ def build(
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
     changes = RecentChanges(database, WATCHED_TABLES)
     facts = PreferenceFacts(database, changes, wake_signal, region)
-    address_key, barrier = settings.require("address_key").encode(), OptOutBarrier(orchestrator)
-    imports = build_imports(database, clock, registry, address_key, region, erased, terms, facts, barrier)
+    imports = build_imports(settings, database, clock, registry, erased, facts, OptOutBarrier(orchestrator))
     signature = SenderSignature(settings.require("service_key"))
     handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser, terms)
     requests = ConsentRequests(database, bus, events, clock, signature, metrics, region, erased)
@@ -137,7 +136,7 @@ def build(
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=settings.web.max_body,
-        large_bodies={path: size for each in imports for path, size in each.large_bodies.items()},
+        large_bodies=dict(each.large_body for each in imports),
         rate=settings.web.rate,
         audit=RequestAudit("preference", orchestrator, erased.pseudonyms.of_customer),
     )
@@ -152,12 +151,7 @@ def build(
     _add_recent_changes(service, changes)
     loop = _build_consume_loop(database, bus, handler, events, clock, registry, wake_signal)
     service.add_consume_loop(CONSUMER_GROUP, loop)
-    service.add_job("erasure", eraser.run_until_stopped)
-    service.add_job("consent requests", requests.publisher.run_until_stopped)
-    addresses.add_jobs(service)
-    for each in imports:
-        each.add_jobs(service)
-    service.imports = imports
+    _add_workers(service, eraser, requests, addresses, imports)
     _add_clean_up(service, database, letters, clock)
     _add_retention(service, settings, database, bus, clock, registry)
     return service
@@ -195,6 +189,22 @@ class _Addresses:
         """What publishes requests, and makes the report."""
         service.add_job("address verifications", self.verifications.publisher.run_until_stopped)
         service.add_job("address report", partial(repeat_every, CHECK_SECONDS, self._hygiene.make_if_due))
+
+
+def _add_workers(
+    service: PreferenceService,
+    eraser: Eraser,
+    requests: ConsentRequests,
+    addresses: _Addresses,
+    imports: Sequence[BulkImport[EventRow]],
+) -> None:
+    """What erases, publishes requests and imports files, as long as the service runs."""
+    service.add_job("erasure", eraser.run_until_stopped)
+    service.add_job("consent requests", requests.publisher.run_until_stopped)
+    addresses.add_jobs(service)
+    for each in imports:
+        each.add_jobs(service)
+    service.imports = imports
 
 
 def _consent_routers(

@@ -194,7 +194,7 @@ def _build_service(
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=max(settings.web.max_body, MAX_BULK_BODY),
-        large_bodies=entry_import.large_bodies,
+        large_bodies=dict([entry_import.large_body]),
         rate=settings.web.rate,
         audit=RequestAudit("suppression", orchestrator, components.erased.pseudonyms.of_customer),
     )

@@ -29,7 +29,7 @@ class OwnedJobs(NamedTuple):
         """Whether a job waits or runs. Cheap, so that idle processes may ask often."""
         return await tx.row(f"SELECT 1 FROM {self.table} WHERE {self.is_runnable} LIMIT 1") is not None
 
-    async def claim_next(self, tx: Tx, owner: str, now: Instant, database_now: Instant) -> str | None:
+    async def claim_oldest(self, tx: Tx, owner: str, now: Instant, database_now: Instant) -> str | None:
         """Claims the oldest job, unless another process is at work on one; its id. One whose process has died is
         claimed as it is: whoever runs it goes on where it was.
         """

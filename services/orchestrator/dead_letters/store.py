@@ -119,7 +119,7 @@ async def claim_next(tx: Tx, owner: str, now: Instant, database_now: Instant) ->
     """Claims the oldest unfinished job; one whose process has died goes on where it was: its letters have their
     results.
     """
-    id = await REDRIVE_JOBS.claim_next(tx, owner, now, database_now)
+    id = await REDRIVE_JOBS.claim_oldest(tx, owner, now, database_now)
     return None if id is None else await get_job(tx, id)
 
 

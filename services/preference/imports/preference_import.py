@@ -145,9 +145,9 @@ class PreferenceImport:
         """How often decisions have asked this process for facts."""
         return self._facts.questions
 
-    def count_rows(self, results: Sequence[RowResult]) -> None:
+    def count_imported_rows(self, results: Sequence[RowResult]) -> None:
         """Count rows by result."""
-        self._series.count_rows(self.kind, results)
+        self._series.count_imported_rows(self.kind, results)
 
     def count_end(self, state: str) -> None:
         """Count an import that has ended."""

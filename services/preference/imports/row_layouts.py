@@ -65,9 +65,11 @@ CUSTOMER_LAYOUT: Final = RowLayout(
         "/locale": "not a language tag, such as `de` or `pt-BR`",
         "/country": "not a country's two letters, such as `DE`",
         "/zone": "not a time zone, such as `Europe/Berlin`",
+        "/traits": "a trait that cannot be kept: names and texts without NUL, at most 200 traits and 64 KiB of JSON",
         "/addresses": "this address cannot be used on its channel; docs/addresses.md has the forms",
     },
     prefix=TRAIT_PREFIX,
+    free_names=frozenset({"/traits"}),
 )
 CONSENT_LAYOUT: Final = RowLayout(
     columns=(*(name for name in CONSENT_FIELDS if name != "evidence"), *_EVIDENCE),

@@ -12,7 +12,6 @@ from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Database
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.preference.consents.consent_terms import ConsentTerms
 from services.preference.facts_endpoint import PreferenceFacts
 from services.preference.imports.preference_import import (
     CONSENT_IMPORTS,
@@ -20,6 +19,7 @@ from services.preference.imports.preference_import import (
     ConsentImport,
     CustomerImport,
 )
+from services.preference.settings import PreferenceSettings
 
 CUSTOMER_PATHS: Final = ImportPaths(
     "/v1/imports/customers",
@@ -43,19 +43,20 @@ CONSENT_PATHS: Final = ImportPaths(
 
 
 def build_imports(
+    settings: PreferenceSettings,
     database: Database,
     clock: Clock,
     registry: Registry,
-    address_key: bytes,
-    region: str | None,
     erased: ErasedCustomers,
-    terms: ConsentTerms,
     facts: PreferenceFacts,
     barrier: OptOutBarrier,
 ) -> list[BulkImport[EventRow]]:
     """The imports of customers and of consents."""
-    series, seal = ImportSeries(registry, CustomerImport.kind, ConsentImport.kind), PartSeal(address_key)
-    shared = (clock, region, erased, terms, facts, series, barrier)
+    series, seal = (
+        ImportSeries(registry, CustomerImport.kind, ConsentImport.kind),
+        PartSeal(settings.require("address_key").encode()),
+    )
+    shared = (clock, settings.region, erased, settings.consent.terms, facts, series, barrier)
     return [
         BulkImport(CUSTOMER_PATHS, CUSTOMER_IMPORTS, CustomerImport(*shared), database, seal, clock),
         BulkImport(CONSENT_PATHS, CONSENT_IMPORTS, ConsentImport(*shared), database, seal, clock),

@@ -94,7 +94,7 @@ class EntryImport:
             return None
         return None if (await self._enforcer.enforce([EVERY_ATTEMPT], "suppression")).enforced else _WAITING
 
-    def count_rows(self, results: Sequence[RowResult]) -> None:
+    def count_imported_rows(self, results: Sequence[RowResult]) -> None:
         """Count rows by result."""
         for each in results:
             self._metrics.imported_rows(each.outcome).inc()

@@ -16,7 +16,7 @@ from services.bulk_import import part_splitter
 from services.preference.imports.preference_import import CONSENT_IMPORTS
 from tests.support.preference_service import ADMIN_KEY, NOW, Running, running
 
-pytestmark = pytest.mark.wired
+pytestmark = [pytest.mark.wired, pytest.mark.timeout(600)]
 
 HEADERS = {"Content-Type": "application/x-ndjson", "Authorization": f"Bearer {ADMIN_KEY}"}
 CUSTOMERS = ("c-1", "c-2", "c-3")
@@ -40,7 +40,7 @@ async def run_import(body: bytes, interruptions: list[int]) -> tuple[Any, ...]:
             answer = await service.http.post("/v1/imports/consents", content=body, headers=HEADERS)
             assert answer.status_code == 202, answer.text
             (runner,) = [
-                each.runner for each in service.service.imports if each.large_bodies.get("/v1/imports/consents")
+                each.runner for each in service.service.imports if each.large_body[0] == "/v1/imports/consents"
             ]
             for number, turns in enumerate(interruptions):
                 runner._owner = f"process-{number}"
@@ -69,11 +69,12 @@ async def read_all(service: Running, id: str) -> tuple[Any, ...]:
             for row in await tx.rows("SELECT customer, event_id FROM preference_change ORDER BY customer, event_id")
         ]
     assert job is not None
-    customers = [(await service.http.get(f"/v1/preferences/{name}")).json() for name in CUSTOMERS]
+    known = [(await service.http.get(f"/v1/preferences/{name}")).json() for name in CUSTOMERS]
+    customers = [each.get("consent") for each in known]  # a problem has the number of its request
     return job.state, job.added, job.existing, job.refused, results, states, history, customers
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.booleans()), min_size=1, max_size=14),
     st.lists(st.integers(0, 40), max_size=4),

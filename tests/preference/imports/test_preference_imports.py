@@ -144,7 +144,7 @@ async def test_an_imported_consent_does_not_undo_what_the_customer_chose_later(a
     kept = {"consent": [refusal], "opt_outs": [{"topic": "news"}]}
     assert (await at_work.http.patch("/v1/preferences/c-1", json=kept)).status_code == 201
     assert (await imported(at_work, "consents", lines(GRANT)))[1] == [(1, "added", None, None)]
-    shown = (await at_work.http.get("/v1/preferences/c-1/consents")).json()["items"]
+    shown = (await at_work.http.get("/v1/preferences/c-1/consents")).json()["consents"]
     assert {(each["status"], each["state"]) for each in shown} == {("refused", "refused"), ("granted", "superseded")}
     assert (await customer(at_work, "c-1"))["opt_outs"] == [{"topic": "news"}]
 
