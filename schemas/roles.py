@@ -57,7 +57,7 @@ ALLOWED_ACTIONS: dict[Role, frozenset[str]] = {
     | _CUSTOMER_ACTIONS
     | {"events:write", "preferences:write", "suppressions:write", "suppressions:delete", "customers:erase"}
     | {"replies:read", "replies:decide", "audit_log:read"}
-    | {"suppressions:export", "customers:export", "address_report:read"},
+    | {"suppressions:export", "customers:export", "customers:import", "address_report:read"},
     Role.AUDITOR: _READ_ACTIONS
     | _CUSTOMER_ACTIONS
     | {"dead_letters:read", "violations:read", "replies:read"}

@@ -60,6 +60,8 @@ PATH_PREFIXES: Mapping[str, tuple[str, ...]] = {
         "/c",
         "/a",
         "/v1/reports/addresses",
+        "/v1/imports/customers",
+        "/v1/imports/consents",
         "/internal/preference",
     ),
     "suppression": ("/v1/suppressions", "/v1/holds", "/v1/situations", "/internal/suppression"),

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -10,6 +10,8 @@ from fastapi import APIRouter, FastAPI
 
 from schemas.address_ids import AddressIds
 from schemas.topics import DEAD_LETTERS, EVENTS, OPT_OUTS, OUT_TOPICS
+from services.bulk_import.event_rows import EventRow
+from services.bulk_import.wiring import BulkImport
 from services.clients.opt_out_barrier import AttemptsApi, OptOutBarrier
 from services.erasure.erased_customers import ErasedCustomers
 from services.erasure.eraser import Eraser
@@ -66,6 +68,7 @@ from services.preference.editor import PreferenceEditor
 from services.preference.erased_stores import ERASED_STORES
 from services.preference.erasure_steps import ERASE_STEPS, CustomerEraser
 from services.preference.facts_endpoint import PreferenceFacts
+from services.preference.imports.wiring import build_imports
 from services.preference.metrics import PreferenceMetrics
 from services.preference.opt_out_topic import render_opt_outs
 from services.preference.opt_out_topic_fill import OptOutTopicFill
@@ -94,9 +97,11 @@ class PreferenceService(Service):
         topics: Mapping[str, int],
         idempotency: IdempotencyStore,
         facts: PreferenceFacts,
+        imports: Sequence[BulkImport[EventRow]],
     ) -> None:
         super().__init__(app, health, bus, topics, idempotency)
         self.facts = facts
+        self.imports = imports
 
 
 def build(
@@ -119,6 +124,7 @@ def build(
     events, idempotency = settings.kafka.events_topic, IdempotencyStore(database)
     changes = RecentChanges(database, WATCHED_TABLES)
     facts = PreferenceFacts(database, changes, wake_signal, region)
+    imports = build_imports(settings, database, clock, registry, erased, facts, OptOutBarrier(orchestrator))
     signature = SenderSignature(settings.require("service_key"))
     handler = PreferenceEventHandler(clock, metrics, region, signature, customer_eraser, terms)
     requests = ConsentRequests(database, bus, events, clock, signature, metrics, region, erased)
@@ -136,10 +142,12 @@ def build(
             *_page_routes(settings, database, editor, requests, clock, orchestrator, addresses),
             *_consent_routers(settings, database, requests, clock),
             *addresses.routers(database, region),
+            *(each.routes() for each in imports),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=settings.web.max_body,
+        large_bodies=dict(each.large_body for each in imports),
         rate=settings.web.rate,
         tracer=tracer,
         audit=RequestAudit("preference", orchestrator, erased.pseudonyms.of_customer),
@@ -147,7 +155,7 @@ def build(
     health.add_check("database", lambda: database.check_readable(store.get_topics))
     dependency_gauge(registry, "database", "kafka", "orchestrator")
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
-    service = PreferenceService(app, health, bus, topics, idempotency, facts)
+    service = PreferenceService(app, health, bus, topics, idempotency, facts, imports)
     service.add_tracer(tracer)
     _add_opt_out_topic(service, database, bus, settings.kafka.optouts_topic, TopicMetrics(registry, OUT_TOPICS))
     _add_carry_overs(service, database, clock, region, erased)
@@ -215,11 +223,15 @@ def _consent_routers(
     ]
 
 
-def _add_customer_work(service: Service, eraser: Eraser, requests: ConsentRequests, addresses: _Addresses) -> None:
-    """What is done for single customers in the background: erasing, and messages that ask them something."""
+def _add_customer_work(
+    service: PreferenceService, eraser: Eraser, requests: ConsentRequests, addresses: _Addresses
+) -> None:
+    """What is done about customers in the background: erasing, messages that ask them something, imports."""
     service.add_job("erasure", eraser.run_until_stopped)
     service.add_job("consent requests", requests.publisher.run_until_stopped)
     addresses.add_jobs(service)
+    for each in service.imports:
+        each.add_jobs(service)
 
 
 def _add_recent_changes(service: Service, changes: RecentChanges) -> None:

@@ -175,7 +175,7 @@ class PreferenceEventHandler:
                 if not item.partial:
                     new_digests[item.key] = item.digest
                 change = _without_unconfirmed(item.change, before, topics)
-                edit = _merge_event(before, item.event, change, item.sender, now)
+                edit = merge_event(before, item.event, change, item.sender, now)
                 action = "unchanged" if edit is None else "changed"
             prepared.actions[action] += 1
             if edit is not None:
@@ -227,7 +227,7 @@ class PreferenceEventHandler:
             return
         fitting = _without_unconfirmed(fitting, before, await store.get_topics(tx))
         with contextlib.suppress(Overgrown):  # both are over their limits
-            edit = _merge_event(before, event, fitting, self._signature.find_sender(record), now)
+            edit = merge_event(before, event, fitting, self._signature.find_sender(record), now)
             await store.save_updates(tx, [] if edit is None else [edit])
 
     async def describe_effect(self, tx: Tx, letter: DeadLetter, prepared: PreferenceBatch) -> RecordEffect:
@@ -273,9 +273,15 @@ def _without_unconfirmed(
     )
 
 
-def _merge_event(
-    before: PreferenceState, event: Event, change: PreferenceChange, sender: str | None, now: Instant
+def merge_event(
+    before: PreferenceState,
+    event: Event,
+    change: PreferenceChange,
+    sender: str | None,
+    now: Instant,
+    cause_source: str = "event",
 ) -> store.StateUpdate | None:
+    """What the event changes, with its cause; None when later changes have set all of it. Raises Overgrown."""
     try:
         after = apply_change(before, change)
     except InvalidEvent as error:
@@ -283,7 +289,7 @@ def _merge_event(
     if after is None:
         return None
     origin = {"event_source": event.source, "event_id": event.id}
-    cause = store.ChangeCause("event", at=event.time, recorded=now, actor=sender, **origin)
+    cause = store.ChangeCause(cause_source, at=event.time, recorded=now, actor=sender, **origin)
     return store.StateUpdate(before, after, cause)
 
 

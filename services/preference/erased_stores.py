@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from services.bulk_import.table_notes import erased_import_stores
 from services.erasure.erased_stores import SHARED_IMPERSONAL, SHARED_STORES, ErasedStore
 
 ERASED_STORES: Final = (
@@ -17,6 +18,8 @@ ERASED_STORES: Final = (
         "anonymised",
         "a record without a value tells the topic of opt-outs to drop what it has of the customer; then the row goes",
     ),
+    *erased_import_stores("customer_import"),
+    *erased_import_stores("consent_import"),
     ErasedStore("recent_change", "kept", "on PostgreSQL 64 bits of a hash of the id, for two to three minutes"),
     *SHARED_STORES[:2],
     SHARED_STORES[2]._replace(

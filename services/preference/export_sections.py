@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.bulk_import.table_notes import untold_import_tables
 from services.preference.consents.request_store import read_proof
 from services.preference.document_form import preference_document
 from services.preference.preference_state import to_facts, unpack
@@ -19,6 +20,8 @@ UNTOLD: Final[Mapping[str, str]] = {
     "consent_wording": "texts that consents name, not about customers",
     "outgoing": "copies of opt-outs on their way to a topic, for seconds; `preference_state` tells them",
     "out_topic": "nothing about customers",
+    **untold_import_tables("customer_import", "preference_state"),
+    **untold_import_tables("consent_import", "preference_state"),
     "idempotency": "answers kept for 24 hours for repeated requests, of what the other sections tell",
     "partition_lease": "nothing about customers",
     "record_in_hand": "nothing about customers",

@@ -33,9 +33,12 @@ class PreferenceFacts:
         self._changes = changes
         self._wake_signal = wake_signal
         self._region = region
+        self.questions = 0
+        """How often it was asked for facts."""
 
     async def read_packed(self, request: PreferenceRequest) -> tuple[PackedFacts, ChangePosition | None]:
         """The facts as they are stored, and their position where it is asked for."""
+        self.questions += 1
 
         async def read(tx: Tx) -> tuple[PackedFacts, ChangePosition | None]:
             facts = await store.read_facts(tx, request.customers, request.versions, self._region)

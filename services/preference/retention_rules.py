@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from services.bulk_import.table_notes import endless_import_tables
 from services.clients.retention_settings import RetentionSettings
 from services.retention.kept_kinds import AgedRows, KeptKind, aged_kind
 
@@ -24,6 +25,8 @@ ENDLESS: Final[Mapping[str, str]] = {
     "address_verification": "goes 30 days after its time is over by a job of its own",
     "topic_catalogue": "one row: the topics of the active policy",
     "settled": "one row a job of an upgrade",
+    **endless_import_tables("customer_import"),
+    **endless_import_tables("consent_import"),
     "erasure": "pseudonyms of erased customers, which keep anything new of them out",
     "erased_rows": "numbers by those pseudonyms: the proof of an erasure, which may be asked for at any time",
     "dead_letter": "an open one waits for a person (alert TactfulDeadLettersOld); a closed one goes after 30 days",

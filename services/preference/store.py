@@ -33,8 +33,8 @@ EventKey = tuple[str, ...]
 
 
 class ChangeCause(msgspec.Struct, frozen=True):
-    """Who or what changed preferences, when, and from where. `source` is event, api, unsubscribe, centre or
-    confirmation; `network` and `agent` are those of a person's or program's request.
+    """Who or what changed preferences, when, and from where. `source` is event, api, unsubscribe, centre,
+    confirmation or import; `network` and `agent` are those of a person's or program's request.
     """
 
     source: str

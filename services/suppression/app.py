@@ -8,6 +8,8 @@ from fastapi import APIRouter, FastAPI
 
 from schemas.addresses import address_key_fingerprint
 from schemas.topics import DEAD_LETTERS, EVENTS
+from services.bulk_import.sealed_parts import PartSeal
+from services.bulk_import.wiring import BulkImport
 from services.clients.opt_out_barrier import MAX_BARRIER_WAIT, AttemptsApi, OptOutBarrier
 from services.clients.retention_settings import RetentionSettings
 from services.condition import compile_condition
@@ -52,12 +54,10 @@ from services.suppression.api import (
 from services.suppression.api.scope_notes import NamesApi
 from services.suppression.consumer import SuppressionBatch, SuppressionEventHandler
 from services.suppression.entry_gauges import SuppressionGauges
-from services.suppression.entry_registration import SuppressionList, new_entry_id
+from services.suppression.entry_registration import HashedSuppression, SuppressionList, new_entry_id
 from services.suppression.erased_stores import ERASED_STORES
 from services.suppression.erasure_steps import ERASE_STEPS
-from services.suppression.imports.import_runner import HOUSEKEEPING_SECONDS, ImportRunner
-from services.suppression.imports.sealed_parts import PartSeal
-from services.suppression.imports.upload import MAX_IMPORT_BYTES, ImportUpload
+from services.suppression.imports.entry_import import ENTRY_IMPORTS, EntryImport
 from services.suppression.metrics import SuppressionMetrics
 from services.suppression.removals.removal_requests import RemovalChecksApi, RemovalRequests
 from services.suppression.retention_rules import INBOX_KEYS, list_kept_kinds
@@ -185,17 +185,18 @@ def _build_service(
     health.add_check("database", lambda: database.check_readable(store.get_active_situations))
     dependency_gauge(registry, "database", "kafka", "orchestrator")
     enforcer = SuppressionEnforcer(OptOutBarrier(orchestrator, wait=barrier_wait), metrics)
+    entry_import = create_entry_import(components, enforcer)
     tracer = start_tracing(settings.traces, "suppression", registry)
     app = build_app(
         title="Tactful: suppression",
         registry=registry,
         health=health,
         keys=LimitedKeyRing(add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key))),
-        routers=_build_routers(components, orchestrator, enforcer),
+        routers=_build_routers(components, orchestrator, enforcer, entry_import),
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=max(settings.web.max_body, MAX_BULK_BODY),
-        large_bodies={import_routes.IMPORTS_PATH: MAX_IMPORT_BYTES},
+        large_bodies=dict([entry_import.large_body]),
         rate=settings.web.rate,
         tracer=tracer,
         audit=RequestAudit("suppression", orchestrator, components.erased.pseudonyms.of_customer),
@@ -204,7 +205,7 @@ def _build_service(
     service.add_tracer(tracer)
     service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))
     _add_jobs(service, components, settings.retention)
-    _add_import_jobs(service)
+    entry_import.add_jobs(service)
     return service
 
 
@@ -220,12 +221,12 @@ def _add_jobs(service: SuppressionService, components: SuppressionComponents, re
     service.add_consume_loop(CONSUMER_GROUP, _build_consume_loop(components))
 
 
-def create_import_runner(components: SuppressionComponents, enforcer: SuppressionEnforcer) -> ImportRunner:
-    """What runs imports in this process."""
-    return ImportRunner(
-        components.database,
+def create_entry_import(
+    components: SuppressionComponents, enforcer: SuppressionEnforcer
+) -> BulkImport[HashedSuppression]:
+    """What imports do-not-contact lists in this process."""
+    steps = EntryImport(
         components.suppression_list,
-        components.seal,
         components.clock,
         components.metrics,
         enforcer,
@@ -233,12 +234,8 @@ def create_import_runner(components: SuppressionComponents, enforcer: Suppressio
         address_key_fingerprint(components.address_key),
         lambda: components.facts.questions,
     )
-
-
-def _add_import_jobs(service: SuppressionService) -> None:
-    runner = create_import_runner(service.components, service.enforcer)
-    service.add_job("imports", runner.run_until_stopped)
-    service.add_job("old imports", partial(repeat_every, HOUSEKEEPING_SECONDS, runner.tidy_up))
+    paths, database = import_routes.ENTRY_PATHS, components.database
+    return BulkImport(paths, ENTRY_IMPORTS, steps, database, components.seal, components.clock)
 
 
 def _add_retention(service: SuppressionService, components: SuppressionComponents, settings: RetentionSettings) -> None:
@@ -285,7 +282,10 @@ def _build_consume_loop(components: SuppressionComponents) -> ConsumeLoop[Suppre
 
 
 def _build_routers(
-    components: SuppressionComponents, orchestrator: OrchestratorHoldApi, enforcer: SuppressionEnforcer
+    components: SuppressionComponents,
+    orchestrator: OrchestratorHoldApi,
+    enforcer: SuppressionEnforcer,
+    entry_import: BulkImport[HashedSuppression],
 ) -> list[APIRouter]:
     database, clock, suppression_list = components.database, components.clock, components.suppression_list
     removals = RemovalRequests(database, suppression_list, orchestrator, clock)
@@ -295,7 +295,7 @@ def _build_routers(
     )
     return [
         entry_routes.suppression_routes(database, suppression_list, enforcer, orchestrator, clock),
-        import_routes.import_routes(database, ImportUpload(database, components.seal, clock), clock),
+        entry_import.routes(),
         import_routes.export_routes(database),
         removal_routes.removal_routes(database, removals),
         entry_routes.entry_route(database),

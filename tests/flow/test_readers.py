@@ -156,7 +156,9 @@ def _fill(template: str, planted: Planted, customer: str) -> str:
     if customer == "nobody":
         known |= {"id": "77", "key": "nothing", "number": "77", "wording": "sha256:nothing"}
     is_there = customer != "nobody"
-    of_list = {"import_id": "import", "removal_id": "removal", "entry_id": "entry"}
+    imported = {"/v1/imports/customers": "customer_import", "/v1/imports/consents": "consent_import"}
+    import_of = next((name for path, name in imported.items() if template.startswith(path)), "import")
+    of_list = {"import_id": import_of, "removal_id": "removal", "entry_id": "entry"}
     known |= {place: names[name] if is_there else "x" for place, name in of_list.items()}
     return template.format(**known, path="x", name="tactfuldeadlettersold.md", adapter="webhook")
 

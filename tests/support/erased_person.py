@@ -123,6 +123,12 @@ async def fill_newest(product: Live) -> None:
     headers = {"content-type": "text/csv"}
     taken = await product.editor.post("/v1/suppressions/imports", content=rows.encode(), headers=headers)
     await until_finished(product, f"/v1/suppressions/imports/{taken.json()['id']}")
+    for kind, row in (
+        ("customers", f"customer,channel,address,trait.name\n{ADA},email,{MAIL},{REASON}\n{ADA},sms,{MAIL},\n"),
+        ("consents", f"customer,channel,topic,status,wording\n{ADA},email,news,refused,{REASON}\n{ADA},x,y,z,{MAIL}\n"),
+    ):
+        taken = await product.editor.post(f"/v1/imports/{kind}", content=row.encode(), headers=headers)
+        await until_finished(product, f"/v1/imports/{kind}/{taken.json()['id']}")
     for whom in ({"customer": ADA}, {"address": OLD_MAIL}):
         listed = await product.ask("POST", "/v1/suppressions", {**whom, "reason": "legal", "note": REASON})
         asked = await product.editor.request(

@@ -110,7 +110,12 @@ async def _plant_customers(product: Live, planted: Planted) -> None:
     listed = await product.ask("POST", "/v1/suppressions", {"customer": "c-3", "reason": "legal", "scope": {}})
     removal = await product.editor.request("DELETE", f"/v1/suppressions/{listed['id']}", json={"reason": "a try"})
     planted.names["removal"] = removal.json()["id"]
-    planted.names["import"] = await _plant_import(product)
+    entries = "address,reason,note\nzqentry@example.org,legal,called\nzqentry,zqentry,\n"
+    planted.names["import"] = await _plant_import(product, "/v1/suppressions/imports", entries)
+    customers = "customer,address,channel,at\nc-1,zqimport,email,zqimport\n"
+    planted.names["customer_import"] = await _plant_import(product, "/v1/imports/customers", customers)
+    consents = "customer,status,topic,wording\nc-1,granted,news,zqimport\n"
+    planted.names["consent_import"] = await _plant_import(product, "/v1/imports/consents", consents)
     asked = {"channel": "email", "topic": "news", "wording": "zqwording", "source": "zqconsent"}
     await product.ask("POST", "/v1/preferences/c-1/consents/requests", asked)
     added = await product.ask("POST", "/v1/preferences/c-1/addresses", {"channel": "sms", "address": "+4915112345678"})
@@ -119,14 +124,11 @@ async def _plant_customers(product: Live, planted: Planted) -> None:
     await product.ask("POST", "/v1/holds", {**hold, "scope": {"campaigns": ["later"]}})
 
 
-async def _plant_import(product: Live) -> str:
-    rows = "address,reason,note\nzqentry@example.org,legal,called\nzqentry,zqentry,\n"
-    taken = await product.editor.post(
-        "/v1/suppressions/imports", content=rows.encode(), headers={"Content-Type": "text/csv"}
-    )
+async def _plant_import(product: Live, path: str, rows: str) -> str:
+    taken = await product.editor.post(path, content=rows.encode(), headers={"Content-Type": "text/csv"})
     id = str(taken.json()["id"])
     async with asyncio.timeout(60):
-        while (await product.ask("GET", f"/v1/suppressions/imports/{id}"))["finished"] is None:
+        while (await product.ask("GET", f"{path}/{id}"))["finished"] is None:
             await asyncio.sleep(0.05)
     return id
 

@@ -63,7 +63,7 @@ class RedriveRunner:
     async def run_next(self, stop: asyncio.Event) -> bool:
         """Runs the next job, to its end if it is not stopped. Returns whether there was one. Raises Transient."""
         async with self._database.read() as tx:
-            if not await store.has_unfinished(tx):
+            if not await store.REDRIVE_JOBS.has_runnable(tx):
                 return False
         database_now = await self._database.now()
         async with self._database.write() as tx:
@@ -76,7 +76,7 @@ class RedriveRunner:
         finally:
             with contextlib.suppress(Transient):
                 async with self._database.write() as tx:
-                    await store.release(tx, job.id, self._owner)
+                    await store.REDRIVE_JOBS.release(tx, job.id, self._owner)
         return True
 
     async def _run_job(self, job: RedriveJob, stop: asyncio.Event) -> None:
@@ -88,7 +88,7 @@ class RedriveRunner:
             waiting = "; ".join(each.problem for each in silent.values()) or None
             database_now = await self._database.now()
             async with self._database.write() as tx:
-                if not await store.is_owned(tx, job.id, self._owner, database_now, waiting):
+                if not await store.REDRIVE_JOBS.is_owned(tx, job.id, self._owner, database_now, waiting):
                     return  # cancelled, or taken over
                 waits = {*silent, _DECIDES} if silent else ()
                 items = await store.take_waiting_items(tx, job.id, size, waits)

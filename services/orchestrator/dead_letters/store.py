@@ -5,16 +5,16 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Row
 
-from schemas.times import DAY, SECOND, Instant
+from schemas.times import DAY, Instant
 from services.kit.db.database import Tx
+from services.kit.db.owned_jobs import OwnedJobs
 
 REDRIVE_REQUESTED = "redrive_requested"
 """The channel of notifications that redrive runners listen to."""
 MAX_QUEUED = 20
 JOB_RETENTION = 30 * DAY
 """Microseconds for which an ended job is kept, as long as the letters that it has closed."""
-OWNER_TIMEOUT = 15 * SECOND
-"""Microseconds (database time) without a sign of life after which another process goes on with the job."""
+REDRIVE_JOBS = OwnedJobs("redrive_job")
 
 JobState = Literal["queued", "running", "done", "cancelled"]
 ItemResult = Literal["redriven", "still_dead", "closed_before", "not_found"]
@@ -115,31 +115,12 @@ async def list_items(tx: Tx, job: str, results: Sequence[ItemResult], limit: int
     return [RedriveItem._make(row) for row in rows]
 
 
-async def has_unfinished(tx: Tx) -> bool:
-    """Whether a job is queued or running. Cheap, so that idle processes may ask often."""
-    return await tx.row("SELECT 1 FROM redrive_job WHERE state IN ('queued', 'running') LIMIT 1") is not None
-
-
 async def claim_next(tx: Tx, owner: str, now: Instant, database_now: Instant) -> RedriveJob | None:
-    """Claims the oldest unfinished job, unless another process is at work on one.
-
-    A job whose process has died goes on where it was: its letters have their results.
+    """Claims the oldest unfinished job; one whose process has died goes on where it was: its letters have their
+    results.
     """
-    rows = await tx.rows(
-        f"SELECT id, owner, seen FROM redrive_job WHERE state IN ('queued', 'running') "
-        f"ORDER BY created, id {tx.for_update}"
-    )
-    if not rows or any(row.owner not in (None, owner) and row.seen > database_now - OWNER_TIMEOUT for row in rows):
-        return None
-    await tx.execute(
-        "UPDATE redrive_job SET state = 'running', owner = :owner, seen = :seen, started = coalesce(started, :now) "
-        "WHERE id = :id",
-        owner=owner,
-        seen=database_now,
-        now=now,
-        id=rows[0].id,
-    )
-    return await get_job(tx, rows[0].id)
+    id = await REDRIVE_JOBS.claim_oldest(tx, owner, now, database_now)
+    return None if id is None else await get_job(tx, id)
 
 
 async def take_waiting_items(tx: Tx, job: str, limit: int, left_out: Iterable[str] = ()) -> list[RedriveItem]:
@@ -155,26 +136,12 @@ async def take_waiting_items(tx: Tx, job: str, limit: int, left_out: Iterable[st
     return [RedriveItem._make(row) for row in rows]
 
 
-async def is_owned(tx: Tx, job: str, owner: str, database_now: Instant, waiting: str | None) -> bool:
-    """Gives a sign of life, and tells what the job waits for. False if the job is not this owner's any more."""
-    sql = (
-        "UPDATE redrive_job SET seen = :seen, waiting = :waiting "
-        "WHERE id = :id AND owner = :owner AND state = 'running'"
-    )
-    return bool(await tx.execute(sql, seen=database_now, waiting=waiting, id=job, owner=owner))
-
-
 async def record_results(tx: Tx, job: str, items: Sequence[RedriveItem]) -> None:
     """Writes what has become of these letters."""
     await tx.execute_many(
         "UPDATE redrive_item SET result = :result, effect = :effect, detail = :detail WHERE job = :job AND seq = :seq",
         [{"job": job, "seq": i.seq, "result": i.result, "effect": i.effect, "detail": i.detail} for i in items],
     )
-
-
-async def release(tx: Tx, job: str, owner: str) -> None:
-    """Lets another process go on with the job at once, because this one stops."""
-    await tx.execute("UPDATE redrive_job SET owner = NULL WHERE id = :id AND owner = :owner", id=job, owner=owner)
 
 
 async def end_job(tx: Tx, job: str, state: JobState, now: Instant) -> bool:

@@ -21,6 +21,7 @@ from schemas.suppression_list_api import (
     ListedRemoval,
     RemovalAnswer,
 )
+from services.bulk_import.import_store import ImportJob
 from services.kit.db.database import Database
 from services.kit.errors import Permanent
 from services.kit.http import internal_api
@@ -28,8 +29,7 @@ from services.kit.http.auth import service_only
 from services.suppression.api.forms import is_automatic
 from services.suppression.api.removal_routes import describe_origin
 from services.suppression.entry_registration import SuppressionList
-from services.suppression.imports import import_store
-from services.suppression.imports.import_store import ImportJob
+from services.suppression.imports.entry_import import ENTRY_IMPORTS
 from services.suppression.removals import removal_store
 from services.suppression.removals.removal_requests import RemovalRequests
 from services.suppression.store import entry_store
@@ -71,7 +71,7 @@ def _add_listing_routes(routes: APIRouter, database: Database, suppression_list:
     @routes.post(IMPORTS_PATH)
     async def show_imports() -> Response:
         async with database.read() as tx:
-            jobs = await import_store.list_imports(tx, None, MAX_LISTED)
+            jobs = await ENTRY_IMPORTS.list_imports(tx, None, MAX_LISTED)
         return internal_api.respond(tuple(_listed_import(job) for job in jobs))
 
     @routes.post(REMOVALS_PATH)

@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.bulk_import.upload import ImportUpload
 from services.suppression.api.forms import parse_suppression
-from services.suppression.imports.upload import ImportUpload
+from services.suppression.imports.entry_columns import ENTRY_LAYOUT
+from services.suppression.imports.entry_import import ENTRY_IMPORTS
 from tests.orchestrator.console.conftest import House
 
 pytestmark = pytest.mark.wired
@@ -52,7 +54,7 @@ async def test_an_address_is_looked_up_and_its_removal_asked_for(shop: House) ->
 
 async def test_imports_are_shown_with_their_progress(shop: House) -> None:
     components = shop.embedded.services.suppression.components
-    upload = ImportUpload(components.database, components.seal, components.clock)
+    upload = ImportUpload(components.database, ENTRY_IMPORTS, ENTRY_LAYOUT, components.seal, components.clock)
 
     async def pieces() -> AsyncIterator[bytes]:
         yield b"address,channel,reason\nzoe@example.org,email,legal\nnobody,email,legal\n"

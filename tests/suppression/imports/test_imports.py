@@ -13,10 +13,12 @@ import pytest
 from schemas.addresses import hash_address
 from schemas.service_api import CustomerAddressHashes
 from schemas.times import DAY, MINUTE
+from services.bulk_import import import_runner, import_store, upload
+from services.bulk_import.import_runner import ImportRunner
 from services.kit.errors import DatabaseGone
-from services.suppression.app import create_import_runner
-from services.suppression.imports import import_runner, import_store, upload
-from services.suppression.imports.import_runner import ImportRunner
+from services.suppression.app import create_entry_import
+from services.suppression.imports.entry_columns import ENTRY_LAYOUT
+from services.suppression.imports.entry_import import ENTRY_IMPORTS
 from tests.support.suppression_service import ADDRESS_KEY, Running, running
 
 pytestmark = pytest.mark.wired
@@ -141,7 +143,7 @@ async def test_no_plain_address_is_kept_while_an_import_waits_or_after_it(databa
                     rows = [tuple(row) for row in await tx.rows(f"SELECT * FROM suppression_import{table}")]
                     assert round or table not in ("", "_part") or rows
                     assert not [word for word in ("bob@", "900101", "because") if word in repr(rows).lower()]
-            runner = create_import_runner(service.service.components, service.service.enforcer)
+            runner = create_entry_import(service.service.components, service.service.enforcer).runner
             await runner.run_next(asyncio.Event())
         assert (await ended(service, job["id"]))["state"] == "done"
 
@@ -149,7 +151,7 @@ async def test_no_plain_address_is_kept_while_an_import_waits_or_after_it(databa
 async def test_a_row_that_is_not_in_force_lets_the_import_fail(database_url: str, tmp_path: Any) -> None:
     async with running(database_url, tmp_path, start=False) as service:
         job = await start(service, lines(3), LINES)
-        runner = create_import_runner(service.service.components, service.service.enforcer)
+        runner = create_entry_import(service.service.components, service.service.enforcer).runner
         await apply_only(service, runner)
         async with service.database.write() as tx:
             await tx.execute("DELETE FROM address_entry")
@@ -160,15 +162,15 @@ async def test_a_row_that_is_not_in_force_lets_the_import_fail(database_url: str
         assert "row 1" in job["problem"]
 
 
-async def apply_only(service: Running, runner: ImportRunner, parts: int = 2**31) -> None:
+async def apply_only(service: Running, runner: ImportRunner[Any], parts: int = 2**31) -> None:
     """Apply parts of the oldest import, and die before the next step."""
     async with service.database.write() as tx:
-        job = await import_store.claim_next(tx, "dead", 0, 0)
+        job = await ENTRY_IMPORTS.claim_next(tx, "dead", 0, 0)
     assert job is not None
     runner._owner = "dead"
     for _ in range(parts):
         async with service.database.read() as tx:
-            part = await import_store.get_next_part(tx, job.id)
+            part = await ENTRY_IMPORTS.get_next_part(tx, job.id)
         if part is None:
             break
         assert await runner._apply_part(job, part, service.service.components.seal.open(job.id, *part))
@@ -179,16 +181,16 @@ async def apply_only(service: Running, runner: ImportRunner, parts: int = 2**31)
 async def test_another_process_goes_on_where_one_has_died(database_url: str, tmp_path: Any) -> None:
     async with running(database_url, tmp_path, start=False) as service:
         job = await start(service, lines(1200), LINES)
-        dead = create_import_runner(service.service.components, service.service.enforcer)
+        dead = create_entry_import(service.service.components, service.service.enforcer).runner
         await apply_only(service, dead, 1)
         half = (await service.http.get(f"/v1/suppressions/imports/{job['id']}")).json()
         assert (half["state"], half["read"]) == ("running", 500)
-        runner = create_import_runner(service.service.components, service.service.enforcer)
+        runner = create_entry_import(service.service.components, service.service.enforcer).runner
         assert await runner.run_next(asyncio.Event())
         job = await ended(service, job["id"])
         assert (job["state"], job["added"], job["exists"]) == ("done", 1200, 0)
         async with service.database.read() as tx:
-            rows = await import_store.list_results(tx, job["id"], 0, 5000, only_refused=False)
+            rows = await ENTRY_IMPORTS.list_results(tx, job["id"], 0, 5000, only_refused=False)
         assert [row.row for row in rows] == list(range(1, 1201))
 
 
@@ -197,13 +199,13 @@ async def test_a_part_is_applied_with_its_results_or_not_at_all(
 ) -> None:
     async with running(database_url, tmp_path, start=False) as service:
         job = await start(service, lines(3), LINES)
-        runner = create_import_runner(service.service.components, service.service.enforcer)
+        runner = create_entry_import(service.service.components, service.service.enforcer).runner
 
         async def lose(*_: object) -> None:
             raise DatabaseGone("lost")
 
         with monkeypatch.context() as broken:
-            broken.setattr(import_store, "record_results", lose)
+            broken.setattr(ENTRY_IMPORTS, "record_results", lose)
             with pytest.raises(DatabaseGone):
                 await runner.run_next(asyncio.Event())
         assert await entries(service, "email", "row-0@example.org") == []
@@ -218,7 +220,7 @@ async def test_an_import_gives_way_to_decisions(
     monkeypatch.setattr(import_runner, "LONGEST_REST", 1.0)
     async with running(database_url, tmp_path, start=False) as service:
         facts = service.service.components.facts
-        runner = create_import_runner(service.service.components, service.service.enforcer)
+        runner = create_entry_import(service.service.components, service.service.enforcer).runner
         await start(service, lines(1000), LINES)
 
         async def decide() -> None:
@@ -248,7 +250,7 @@ async def test_done_waits_for_messages_that_were_under_way(service: Running) -> 
 async def test_an_import_that_is_cancelled_applies_nothing_more(database_url: str, tmp_path: Any) -> None:
     async with running(database_url, tmp_path, start=False) as service:
         job = await start(service, lines(600), LINES)
-        runner = create_import_runner(service.service.components, service.service.enforcer)
+        runner = create_entry_import(service.service.components, service.service.enforcer).runner
         await apply_only(service, runner, 1)
         path = f"/v1/suppressions/imports/{job['id']}"
         assert (await service.http.post(f"{path}/cancel")).json()["state"] == "cancelled"
@@ -304,11 +306,13 @@ async def test_an_upload_that_breaks_off_leaves_nothing(service: Running) -> Non
         yield lines(9000)
         raise ConnectionResetError
 
-    taking = upload.ImportUpload(service.database, service.service.components.seal, service.clock)
+    taking = upload.ImportUpload(
+        service.database, ENTRY_IMPORTS, ENTRY_LAYOUT, service.service.components.seal, service.clock
+    )
     with pytest.raises(ConnectionResetError):
         await taking.receive(pieces(), "jsonl", False, "admin")
     async with service.database.read() as tx:
-        assert await import_store.list_imports(tx, None, 5) == []
+        assert await ENTRY_IMPORTS.list_imports(tx, None, 5) == []
         assert await tx.rows("SELECT 1 FROM suppression_import_part") == []
 
 
@@ -317,17 +321,17 @@ async def test_an_upload_whose_process_has_died_is_dropped(database_url: str, tm
         long_ago = await service.database.now() - 6 * MINUTE
         for id, seen in (("imp_old", long_ago), ("imp_new", await service.database.now())):
             async with service.database.write() as tx:
-                await import_store.begin_upload(tx, id, "csv", False, "admin", service.clock.now(), seen)
-                await import_store.insert_parts(tx, id, [import_store.StoredPart(0, b"x")], seen)
-        await create_import_runner(service.service.components, service.service.enforcer).tidy_up()
+                await ENTRY_IMPORTS.begin_upload(tx, id, "csv", False, "admin", service.clock.now(), seen)
+                await ENTRY_IMPORTS.insert_parts(tx, id, [import_store.StoredPart(0, b"x")], seen)
+        await create_entry_import(service.service.components, service.service.enforcer).runner.tidy_up()
         async with service.database.read() as tx:
-            assert [job.id for job in await import_store.list_imports(tx, None, 5)] == ["imp_new"]
+            assert [job.id for job in await ENTRY_IMPORTS.list_imports(tx, None, 5)] == ["imp_new"]
             assert len(await tx.rows("SELECT 1 FROM suppression_import_part")) == 1
 
 
 async def test_imports_are_kept_for_thirty_days(service: Running) -> None:
     job = await ended(service, (await start(service, ROWS))["id"])
-    runner = create_import_runner(service.service.components, service.service.enforcer)
+    runner = create_entry_import(service.service.components, service.service.enforcer).runner
     for days, kept in ((29, True), (2, False)):
         service.clock.advance(days * DAY)
         await runner.tidy_up()

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.documents import DocumentError
-from services.suppression.imports.part_splitter import ROWS_A_PART, PartRow, PartSplitter
-from services.suppression.imports.row_formats import (
+from services.bulk_import.part_splitter import ROWS_A_PART, PartRow, PartSplitter
+from services.bulk_import.row_formats import (
     MAX_ROW_BYTES,
     FileRefused,
     RowFormat,
@@ -15,14 +15,15 @@ from services.suppression.imports.row_formats import (
     safe_cell,
     write_row,
 )
-from services.suppression.imports.row_results import refuse_row
+from services.bulk_import.row_results import refuse_row
+from services.suppression.imports.entry_columns import ENTRY_LAYOUT
 
 HEADER = b"address,channel,reason\n"
 
 
 def split(data: bytes, format: RowFormat = "csv", size: int = 7) -> tuple[PartSplitter, list[PartRow]]:
     """The rows of a file that arrives in pieces of this many bytes."""
-    splitter = PartSplitter(format)
+    splitter = PartSplitter(format, ENTRY_LAYOUT)
     pieces = [data[start : start + size] for start in range(0, len(data), size)]
     rows = [row for piece in pieces for part in splitter.feed(piece) for row in part]
     return splitter, rows + [row for part in splitter.finish() for row in part]
@@ -37,14 +38,14 @@ def test_marks_line_ends_and_delimiters_make_no_difference(mark: bytes, end: byt
     splitter, rows = split(data)
     assert splitter.reader is not None
     assert [row.number for row in rows] == [2]
-    assert [splitter.reader.read_line(row.line or b"") for row in rows] == [
+    assert [splitter.reader.read_line(row.line or b"", ENTRY_LAYOUT) for row in rows] == [
         {"address": "ada@example.org", "reason": "legal", "scope": {"channel": "email"}}
     ]
 
 
 def test_a_quoted_field_may_hold_the_delimiter_and_quotes() -> None:
-    reader = read_header(b"customer,reason,classes,note")
-    assert reader.read_line(b'"c,1",legal,marketing service,"he said ""no"""') == {
+    reader = read_header(b"customer,reason,classes,note", ENTRY_LAYOUT)
+    assert reader.read_line(b'"c,1",legal,marketing service,"he said ""no"""', ENTRY_LAYOUT) == {
         "customer": "c,1",
         "reason": "legal",
         "note": 'he said "no"',
@@ -63,7 +64,7 @@ def test_a_quoted_field_may_hold_the_delimiter_and_quotes() -> None:
 )
 def test_a_line_that_cannot_be_read_says_why(line: bytes, code: str) -> None:
     with pytest.raises(DocumentError) as refused:
-        read_header(HEADER).read_line(line)
+        read_header(HEADER, ENTRY_LAYOUT).read_line(line, ENTRY_LAYOUT)
     assert refused.value.errors[0][1] == code
 
 
@@ -96,7 +97,7 @@ def test_a_huge_line_is_cut_and_those_after_it_are_whole() -> None:
 
 
 def test_a_part_has_a_bound() -> None:
-    splitter = PartSplitter("jsonl")
+    splitter = PartSplitter("jsonl", ENTRY_LAYOUT)
     parts = [*splitter.feed(b"{}\n" * (2 * ROWS_A_PART + 1)), *splitter.finish()]
     assert [len(part) for part in parts] == [ROWS_A_PART, ROWS_A_PART, 1]
     assert (splitter.rows, parts[2][0].number) == (2 * ROWS_A_PART + 1, 2 * ROWS_A_PART + 1)
@@ -139,7 +140,7 @@ SECRET = "zq-secret@example.org"
     ],
 )
 def test_a_result_repeats_nothing_of_its_row(plain: object, error: tuple[str, str, str], pointer: str) -> None:
-    result = refuse_row(7, plain, DocumentError([error]))
+    result = refuse_row(7, plain, DocumentError([error]), ENTRY_LAYOUT)
     assert (result.row, result.outcome, result.pointer) == (7, "refused", pointer)
     assert SECRET[:9] not in repr(result)
     assert result.detail

@@ -1,4 +1,4 @@
-"""Seals the rows of imported files while they wait to be applied, because they hold plain addresses.
+"""Seals the rows of imported files while they wait to be applied, because they hold plain addresses and ids.
 
 AES-256-GCM under a key that is made from the deployment's address key. A part is bound to its import and its number, so
 that it cannot be put in the place of another.
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from services.suppression.imports.part_splitter import PartRow
+from services.bulk_import.part_splitter import PartRow
 
 _NONCE_BYTES: Final = 12
 _PURPOSE: Final = b"tactful rows of imports"

@@ -6,14 +6,13 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Final
 
+from services.bulk_import.import_store import MAX_UNFINISHED, ImportJob, ImportStore, StoredPart
+from services.bulk_import.part_splitter import PartSplitter
+from services.bulk_import.row_formats import FileRefused, RowFormat, RowLayout
+from services.bulk_import.sealed_parts import PartSeal
 from services.kit.db.database import Database
 from services.kit.errors import Conflict, Invalid, Problem, TooLarge, Transient
 from services.kit.runtime.clock import Clock
-from services.suppression.imports import import_store
-from services.suppression.imports.import_store import ImportJob, StoredPart
-from services.suppression.imports.part_splitter import PartSplitter
-from services.suppression.imports.row_formats import FileRefused, RowFormat
-from services.suppression.imports.sealed_parts import PartSeal
 
 MAX_IMPORT_BYTES: Final = 256 * 1024 * 1024
 """Bytes of one file: room for more than a million rows."""
@@ -30,8 +29,10 @@ class TooManyImports(Conflict):
 class ImportUpload:
     """Receives files, one import each."""
 
-    def __init__(self, database: Database, seal: PartSeal, clock: Clock) -> None:
+    def __init__(self, database: Database, store: ImportStore, layout: RowLayout, seal: PartSeal, clock: Clock) -> None:
         self._database = database
+        self._store = store
+        self._layout = layout
         self._seal = seal
         self._clock = clock
 
@@ -43,7 +44,7 @@ class ImportUpload:
         """
         id = await self._begin(format, dry_run, by)
         try:
-            return await self._receive(id, pieces, PartSplitter(format))
+            return await self._receive(id, pieces, PartSplitter(format, self._layout))
         except FileRefused as error:
             await asyncio.shield(self._drop(id))
             raise Invalid(
@@ -58,12 +59,12 @@ class ImportUpload:
         now, database_now = self._clock.now(), await self._database.now()
         id = f"imp_{max(now, 0):014x}{secrets.token_hex(6)}"
         async with self._database.write() as tx:
-            if await import_store.count_unfinished(tx) >= import_store.MAX_UNFINISHED:
+            if await self._store.count_unfinished(tx) >= MAX_UNFINISHED:
                 raise TooManyImports(
-                    f"{import_store.MAX_UNFINISHED} imports have not ended yet: wait for one, or cancel one "
-                    "(GET /v1/suppressions/imports lists them)"
+                    f"{MAX_UNFINISHED} imports have not ended yet: wait for one, or cancel one "
+                    "(GET on this path lists them)"
                 )
-            await import_store.begin_upload(tx, id, format, dry_run, by, now, database_now)
+            await self._store.begin_upload(tx, id, format, dry_run, by, now, database_now)
         return id
 
     async def _receive(self, id: str, pieces: AsyncIterator[bytes], splitter: PartSplitter) -> ImportJob:
@@ -84,11 +85,11 @@ class ImportUpload:
             waiting.append(StoredPart(number, self._seal.seal(id, number, rows)))
             number += 1
         if not splitter.rows or splitter.reader is None:
-            raise FileRefused("empty", "the file has no row: send at least one entry, in CSV below a line of columns")
+            raise FileRefused("empty", "the file has no row: send at least one row, in CSV below a line of columns")
         await self._keep_parts(id, waiting)
         async with self._database.write() as tx:
-            queued = await import_store.end_upload(tx, id, splitter.reader, size, splitter.rows)
-            job = await import_store.get_import(tx, id)
+            queued = await self._store.end_upload(tx, id, splitter.reader, size, splitter.rows)
+            job = await self._store.get_import(tx, id)
         if not queued or job is None:
             raise UploadEnded
         return job
@@ -96,12 +97,12 @@ class ImportUpload:
     async def _keep_parts(self, id: str, parts: list[StoredPart]) -> None:
         database_now = await self._database.now()
         async with self._database.write() as tx:
-            if not await import_store.insert_parts(tx, id, parts, database_now):
+            if not await self._store.insert_parts(tx, id, parts, database_now):
                 raise UploadEnded
 
     async def _drop(self, id: str) -> None:
         async with self._database.write() as tx:
-            await import_store.drop_upload(tx, id)
+            await self._store.drop_upload(tx, id)
 
 
 class UploadEnded(Conflict):

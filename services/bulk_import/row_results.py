@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from schemas.documents import DocumentError
-from services.suppression.imports.row_formats import MAX_ROW_BYTES
+from services.bulk_import.row_formats import MAX_ROW_BYTES, RowLayout
 
 RowOutcome = Literal["added", "exists", "refused"]
 OUTCOMES: Final[tuple[RowOutcome, ...]] = ("added", "exists", "refused")
@@ -14,15 +14,11 @@ _SHORTEST_VALUE: Final = 3
 """Characters: a shorter text of a row says nothing of a person, and would be found in any sentence."""
 _COMPARED: Final = 24
 """Characters of a value that are looked for: problems quote long values in part."""
-_POINTERS: Final = frozenset(
-    ["", "/customer", "/address", "/scope", "/scope/channel", "/scope/topic", "/scope/classes", "/reason", "/source"]
-    + ["/note", "/at", "/expires", "/mode"]
-)
-"""Places that are named as they are. Any other holds a name that the row made up."""
+_ANY_VALUE: Final = "this value cannot be used; docs/documents.md has the form that it must have"
 
 
 class RowResult(msgspec.Struct, frozen=True, array_like=True):
-    """The result of one row. `row`: its line in the file, from 1. `entry`: the id of what was added."""
+    """The result of one row. `row`: its line in the file, from 1. `entry`: the id of what was added, if any."""
 
     row: int
     outcome: RowOutcome
@@ -34,11 +30,7 @@ class RowResult(msgspec.Struct, frozen=True, array_like=True):
 
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(list[RowResult])
-_ERASED: Final = (
-    "/customer",
-    "customer_erased",
-    "this customer was erased, and gets no message anyway",
-)
+_ERASED: Final = ("/customer", "customer_erased", "this customer was erased, and gets no message anyway")
 
 
 def refuse_erased(row: int) -> RowResult:
@@ -48,31 +40,23 @@ def refuse_erased(row: int) -> RowResult:
 
 
 def refuse_long(row: int) -> RowResult:
-    """The result of a line that is longer than any entry."""
-    detail = f"the line is longer than {MAX_ROW_BYTES:,} bytes: write one entry a line"
+    """The result of a line that is longer than any row."""
+    detail = f"the line is longer than {MAX_ROW_BYTES:,} bytes: write one row a line"
     return RowResult(row, "refused", None, "too_long", "", detail)
 
 
-def refuse_row(row: int, plain: object, error: DocumentError) -> RowResult:
+def refuse_row(row: int, plain: object, error: DocumentError, layout: RowLayout) -> RowResult:
     """The result of a row with problems: the first of them. `plain`: the values of the row, as far as known."""
     pointer, code, detail = error.errors[0]
-    if pointer not in _POINTERS:
+    if pointer not in layout.pointers:
         parent = pointer.rpartition("/")[0]
-        pointer = parent if parent in _POINTERS else ""
-        detail = f"a field that no entry has; those there are: {_KNOWN_FIELDS}"
+        pointer = parent if parent in layout.pointers else ""
+        is_unknown = code == "unknown_field" or pointer not in layout.free_names
+        unknown = f"a field that no row has; those there are: {layout.fields}"
+        detail = unknown if is_unknown else layout.general_words.get(pointer, _ANY_VALUE)
     elif _repeats(detail, plain):
-        detail = _GENERAL_WORDS.get(pointer, "this value cannot be used; docs/documents.md has the form of an entry")
+        detail = layout.general_words.get(pointer, _ANY_VALUE)
     return RowResult(row, "refused", None, code, pointer, detail)
-
-
-_KNOWN_FIELDS: Final = "customer, address, scope (channel, topic, classes), reason, source, note, at, expires"
-_GENERAL_WORDS: Final = {
-    "/reason": "not a reason of the list; docs/documents.md has them, such as `manual`, `legal` or `imported`",
-    "/scope/channel": "not a channel, such as `email` or `sms`",
-    "/scope/classes": "not classes: `transactional`, `service`, `marketing`",
-    "/at": "not an instant in RFC 3339, such as 2026-03-02T10:00:00Z",
-    "/expires": "not an instant in RFC 3339, such as 2026-03-02T10:00:00Z",
-}
 
 
 def _repeats(detail: str, plain: object) -> bool:

@@ -1,4 +1,4 @@
-"""The formats of files of do-not-contact entries, CSV and JSON lines: from a line to a document, and back. Pure.
+"""The formats of imported files, CSV and JSON lines: from a line to plain values, and back. Pure.
 
 A row is one line. A quoted field of CSV may hold the delimiter and quotes, but no line break: so each line of a file
 has a result of its own, under the number that an editor shows for it.
@@ -8,7 +8,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -16,15 +16,45 @@ import msgspec
 from schemas.documents import DocumentError, did_you_mean, load_json
 
 RowFormat = Literal["csv", "jsonl"]
-COLUMNS: Final = ("customer", "address", "channel", "topic", "classes", "reason", "source", "note", "at", "expires")
-"""What the header of a CSV file may name."""
 DELIMITERS: Final = (",", ";", "\t", "|")
 MAX_ROW_BYTES: Final = 16 * 1024
-_SCOPE: Final = ("channel", "topic", "classes")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 """With one of these a cell begins that spreadsheets take for a formula."""
 _LIST_SEPARATORS: Final = re.compile(r"[\s,|]+")
 _OTHER_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+
+
+class RowLayout(NamedTuple):
+    """What the rows of a kind of import may hold.
+
+    `columns`: what the header of a CSV file may name; `prefix`: with this begin names of which the rest is free, and
+    keeps its case. `required`: of each group, the header names one at least. `to_document` makes the plain values of a
+    row of its cells. `pointers`: places of a document that results name as they are; any other may hold a name that
+    the row made up. `fields`: the fields there are, in words; `general_words`: what is said of a place where the words
+    of a problem would repeat a value. `free_names`: places below which names are whoever writes the row's, as traits'.
+    """
+
+    columns: tuple[str, ...]
+    required: tuple[tuple[str, ...], ...]
+    to_document: Callable[[Mapping[str, str]], dict[str, Any]]
+    pointers: frozenset[str]
+    fields: str
+    general_words: Mapping[str, str]
+    prefix: str | None = None
+    free_names: frozenset[str] = frozenset()
+
+    def read_name(self, cell: str) -> str:
+        """The name of a column, as rows are read with it: in small letters, but for what follows the prefix."""
+        name = cell.strip()
+        if self.prefix is not None and name.lower().startswith(self.prefix) and len(name) > len(self.prefix):
+            return self.prefix + name[len(self.prefix) :]
+        return name.lower()
+
+    def knows(self, name: str) -> bool:
+        """Whether the header may have this name."""
+        return name in self.columns or (
+            self.prefix is not None and name.startswith(self.prefix) and len(name) > len(self.prefix)
+        )
 
 
 class FileRefused(ValueError):
@@ -42,11 +72,11 @@ class RowReader(NamedTuple):
     delimiter: str | None = None
     header: tuple[str, ...] = ()
 
-    def read_line(self, line: bytes) -> object:
+    def read_line(self, line: bytes, layout: RowLayout) -> object:
         """The plain values of a row. Raises DocumentError."""
         if self.format == "jsonl":
             return load_json(line)
-        return _to_document(self._named_cells(line))
+        return layout.to_document(self._named_cells(line))
 
     def _named_cells(self, line: bytes) -> Mapping[str, str]:
         cells = _split_cells(_decode(line), self.delimiter or ",")
@@ -62,7 +92,7 @@ def refuse_other_encodings(start: bytes) -> None:
         raise FileRefused("wrong_encoding", "the file is in UTF-16 or UTF-32, or is no text: save it as UTF-8")
 
 
-def read_header(line: bytes) -> RowReader:
+def read_header(line: bytes, layout: RowLayout) -> RowReader:
     """How to read a CSV file with this first line. Raises FileRefused."""
     try:
         text = _decode(line.removeprefix(codecs.BOM_UTF8))
@@ -74,25 +104,26 @@ def read_header(line: bytes) -> RowReader:
         )
     for delimiter in DELIMITERS:
         try:
-            names = [cell.strip().lower() for cell in _split_cells(text, delimiter)]
+            names = [layout.read_name(cell) for cell in _split_cells(text, delimiter)]
         except DocumentError:
             continue
-        if set(names) <= set(COLUMNS):
-            return RowReader("csv", delimiter, _check_names(names))
-    names = [cell.strip().lower() for cell in re.split(r"[,;\t|]", text.replace('"', ""))]
-    unknown = next(name for name in names if name not in COLUMNS)
-    guess = did_you_mean(unknown, COLUMNS)
-    detail = f"the first line must name the columns, of {', '.join(COLUMNS)}; one of its names is none of these{guess}"
+        if all(map(layout.knows, names)):
+            return RowReader("csv", delimiter, _check_names(names, layout))
+    names = [layout.read_name(cell) for cell in re.split(r"[,;\t|]", text.replace('"', ""))]
+    unknown = next((name for name in names if not layout.knows(name)), "")
+    guess = did_you_mean(unknown, layout.columns)
+    known = ", ".join(layout.columns) + (f", {layout.prefix}NAME" if layout.prefix else "")
+    detail = f"the first line must name the columns, of {known}; one of its names is none of these{guess}"
     raise FileRefused("unknown_column", detail)
 
 
-def _check_names(names: Sequence[str]) -> tuple[str, ...]:
+def _check_names(names: Sequence[str], layout: RowLayout) -> tuple[str, ...]:
     if len(set(names)) != len(names):
         raise FileRefused("column_twice", "the first line names a column twice: keep one of the two")
-    if not {"customer", "address"} & set(names):
-        raise FileRefused("missing_column", "the first line names neither `customer` nor `address`: add one of them")
-    if "reason" not in names:
-        raise FileRefused("missing_column", "the first line does not name `reason`: add it, such as with `imported`")
+    for group in layout.required:
+        if not set(group) & set(names):
+            wanted, more = " or ".join(f"`{name}`" for name in group), ": add one of them" if len(group) > 1 else ""
+            raise FileRefused("missing_column", f"the first line must name {wanted}{more}")
     return tuple(names)
 
 
@@ -111,14 +142,9 @@ def _decode(line: bytes) -> str:
         raise DocumentError([("", "wrong_encoding", "the row is not UTF-8: save the file as UTF-8")]) from None
 
 
-def _to_document(cells: Mapping[str, str]) -> dict[str, Any]:
-    document: dict[str, Any] = {name: cell for name, cell in cells.items() if name not in _SCOPE}
-    scope: dict[str, Any] = {name: cells[name] for name in _SCOPE if name in cells}
-    if "classes" in scope:
-        scope["classes"] = [each for each in _LIST_SEPARATORS.split(scope["classes"]) if each]
-    if scope:
-        document["scope"] = scope
-    return document
+def split_list(cell: str) -> list[str]:
+    """The words of a cell that holds several."""
+    return [each for each in _LIST_SEPARATORS.split(cell) if each]
 
 
 def safe_cell(text: str) -> str:

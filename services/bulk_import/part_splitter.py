@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from services.suppression.imports.row_formats import MAX_ROW_BYTES, RowFormat, RowReader, read_header
-from services.suppression.imports.row_formats import refuse_other_encodings as check_encoding
+from services.bulk_import.row_formats import MAX_ROW_BYTES, RowFormat, RowLayout, RowReader, read_header
+from services.bulk_import.row_formats import refuse_other_encodings as check_encoding
 
 ROWS_A_PART: Final = 500
 
@@ -25,7 +25,8 @@ class PartRow(msgspec.Struct, frozen=True, array_like=True):
 class PartSplitter:
     """Takes the bytes of a file in any pieces. `reader` says how its rows are read, once the first line is there."""
 
-    def __init__(self, format: RowFormat) -> None:
+    def __init__(self, format: RowFormat, layout: RowLayout) -> None:
+        self._layout = layout
         self.reader: RowReader | None = RowReader("jsonl") if format == "jsonl" else None
         self.rows = 0
         """Rows so far, without blank lines and the header."""
@@ -69,7 +70,7 @@ class PartSplitter:
         if not line.strip():
             return
         if self.reader is None:
-            self.reader = read_header(line)
+            self.reader = read_header(line, self._layout)
             return
         self.rows += 1
         self._part.append(PartRow(self._line_number, None if is_cut or len(line) > MAX_ROW_BYTES else line))
