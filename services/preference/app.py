@@ -130,7 +130,7 @@ def build(
         idempotency=idempotency,
         max_body=settings.web.max_body,
         rate=settings.web.rate,
-        audit=RequestAudit("preference", orchestrator, erased.pseudonyms.of_customer),
+        audit=RequestAudit("preference", orchestrator, erased.pseudonyms.of_customer, registry),
     )
     health.add_check("database", lambda: database.check_readable(store.get_topics))
     dependency_gauge(registry, "database", "kafka", "orchestrator")

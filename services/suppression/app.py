@@ -195,7 +195,7 @@ def _build_service(
         max_body=max(settings.web.max_body, MAX_BULK_BODY),
         large_bodies={import_routes.IMPORTS_PATH: MAX_IMPORT_BYTES},
         rate=settings.web.rate,
-        audit=RequestAudit("suppression", orchestrator, components.erased.pseudonyms.of_customer),
+        audit=RequestAudit("suppression", orchestrator, components.erased.pseudonyms.of_customer, registry),
     )
     service = SuppressionService(app, health, components, idempotency, enforcer)
     service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))
