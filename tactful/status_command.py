@@ -29,7 +29,7 @@ def status(
     """
     settings = load_service_settings()
     while True:
-        findings = asyncio.run(_find(settings, prometheus))
+        findings = asyncio.run(_look(settings, prometheus))
         rows = [finding_row(each) for each in findings] if output is OutputFormat.TABLE else None
         print_data(rows or [each.to_dict() for each in findings], output, COLUMNS)
         if watch is None:
@@ -40,7 +40,7 @@ def status(
         raise CommandError(f"{red} of {len(findings)} are red")
 
 
-async def _find(settings: DeploymentSettings, prometheus: str | None) -> list[DoctorFinding]:
+async def _look(settings: DeploymentSettings, prometheus: str | None) -> list[DoctorFinding]:
     urls = doctor_checks.service_urls(settings, doctor_checks.is_development(settings))
     found = [await doctor_checks.check_readiness(settings, name, address) for name, address in urls.items()]
     found += [*check_lag(settings, urls), *doctor_checks.check_dead_letters(), *check_certificates(settings)]
