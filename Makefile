@@ -67,10 +67,8 @@ schemas: setup ## Write what is generated: schemas/json, and parts of deploy/.en
 abuse: setup ## Attack `tactful dev` and the three services, a minute each, with what anybody can send (ARGS=services)
 	$(BIN)/python -m tests.abuse $(ARGS)
 
-rules: ## Enter into the alerts where people reach the runbooks (RUNBOOKS=https://tactful.example.org/runbooks)
-	@test -n "$(RUNBOOKS)" || { echo "rules: name the address of the runbooks: make rules RUNBOOKS=https://tactful.example.org/runbooks" >&2; exit 2; }
-	@sed -E "s|(runbook_url: ).*/([a-z]+\.md)|\1$(patsubst %/,%,$(RUNBOOKS))/\2|" deploy/prometheus/rules/alerts.yml >deploy/prometheus/rules/alerts.yml.new
-	@mv deploy/prometheus/rules/alerts.yml.new deploy/prometheus/rules/alerts.yml
+rules: setup ## Write the rules of Prometheus and the chart, or those of an installation (ARGS="--runbooks https://... --help")
+	$(BIN)/python -m deploy.prometheus $(if $(RUNBOOKS),--runbooks $(RUNBOOKS)) $(ARGS)
 
 pictures: setup ## Take docs/pictures anew: every page of the console, light and dark; needs Chromium
 	$(BIN)/python -m tests.browser.pictures

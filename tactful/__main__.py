@@ -38,6 +38,7 @@ from tactful.erasure_command import erasure
 from tactful.generate_command import generate
 from tactful.output import print_error
 from tactful.simulate_command import simulate
+from tactful.status_command import status
 from tactful.why_command import replay, why
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
@@ -79,6 +80,7 @@ def build_cli() -> typer.Typer:
     app.command()(erasure)
     app.command()(simulate)
     app.command()(doctor)
+    app.command()(status)
     app.command()(generate)
     for name, commands in COMMAND_GROUPS.items():
         app.add_typer(commands.app, name=name)

@@ -13,35 +13,40 @@ from tactful import doctor_checks
 from tactful.command_errors import CommandError
 from tactful.db_command import DatabaseService
 from tactful.doctor_checks import CheckState, DoctorFinding
+from tactful.doctor_installation import check_alerts, check_certificates, check_lag
 from tactful.doctor_sign_in import check_sign_in
 from tactful.output import OutputFormat, OutputOption, print_data, show_spinner
 from tactful.python_check import check_python
 
 COLUMNS = {"state": "state", "check": "check", "found": "found"}
+PrometheusOption = Annotated[
+    str | None, typer.Option("--prometheus", help="Address of a Prometheus with the rules: says which alerts fire.")
+]
 
 
 def doctor(
     service: Annotated[
         DatabaseService, typer.Option(help="The service that owns TACTFUL_DATABASE__URL.")
     ] = DatabaseService.ORCHESTRATOR,
+    prometheus: PrometheusOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Check the installation and suggest fixes. Exit code 1 if a check is red.
 
-    Checks settings, files, databases, the log, services, clocks and adapters.
+    Checks settings, files, databases, the log, services, lag, clocks, certificates and adapters.
     """
     with show_spinner("checking"):
-        findings = asyncio.run(_collect_findings(service))
+        findings = asyncio.run(_collect_findings(service, prometheus))
     plain = [finding.to_dict() for finding in findings]
     print_data(
-        [_finding_row(finding) for finding in findings] if output is OutputFormat.TABLE else plain, output, COLUMNS
+        [finding_row(finding) for finding in findings] if output is OutputFormat.TABLE else plain, output, COLUMNS
     )
     red = sum(finding.state is CheckState.RED for finding in findings)
     if red:
         raise CommandError(f"{red} of {len(findings)} checks are red")
 
 
-async def _collect_findings(service: DatabaseService) -> list[DoctorFinding]:
+async def _collect_findings(service: DatabaseService, prometheus: str | None) -> list[DoctorFinding]:
     try:
         settings = load_settings(DeploymentSettings)
     except SettingsError as error:
@@ -55,7 +60,12 @@ async def _collect_findings(service: DatabaseService) -> list[DoctorFinding]:
         "settings", CheckState.GREEN, f"{configured_count} set, all others at their defaults"
     )
     python_finding = check_python(sys.version_info[:3])
-    return [settings_finding, python_finding, *[finding async for finding in _run_checks(settings, service)]]
+    return [
+        settings_finding,
+        python_finding,
+        *[finding async for finding in _run_checks(settings, service)],
+        *(check_alerts(prometheus) if prometheus else ()),
+    ]
 
 
 async def _run_checks(settings: DeploymentSettings, service: DatabaseService) -> AsyncIterator[DoctorFinding]:
@@ -75,6 +85,10 @@ async def _run_checks(settings: DeploymentSettings, service: DatabaseService) ->
     yield await doctor_checks.check_event_log(settings)
     for name, address in doctor_checks.service_urls(settings, development).items():
         yield await doctor_checks.check_readiness(settings, name, address)
+    for finding in check_lag(settings, doctor_checks.service_urls(settings, development)):
+        yield finding
+    for finding in check_certificates(settings):
+        yield finding
     if settings.tracked_links.base_url is not None:
         yield await doctor_checks.check_links(settings)
     for finding in doctor_checks.check_api():
@@ -90,6 +104,7 @@ async def _run_checks(settings: DeploymentSettings, service: DatabaseService) ->
             yield doctor_checks.check_adapter(settings, channel, adapter, development)
 
 
-def _finding_row(finding: DoctorFinding) -> dict[str, str]:
+def finding_row(finding: DoctorFinding) -> dict[str, str]:
+    """For a table."""
     detail = finding.detail if finding.mend is None else f"{finding.detail}\nfix: {finding.mend}"
     return {"state": finding.state.value, "check": finding.check, "found": detail}

@@ -95,6 +95,11 @@ class Board:
         """Those of all rows."""
         return tuple(panel for row in self.rows for panel in row.panels)
 
+    def panel_id(self, panel: Panel) -> int:
+        """Its number on the dashboard: headings of rows and panels are counted together, from 1."""
+        counted = [each for row in self.rows for each in (row, *row.panels)]
+        return next(number for number, each in enumerate(counted, 1) if each is panel)
+
 
 def number(title: str, shows: str, bad: str, query: str, details: tuple[Link, ...], **more: object) -> Panel:
     """A panel with one big number, small enough that six stand in a line."""

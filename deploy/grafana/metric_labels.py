@@ -4,7 +4,7 @@ A test keeps docs/metrics.md true, so a query about a metric that no process has
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
 
@@ -45,12 +45,24 @@ def scope(expr: str, variables: Collection[str] = ()) -> str:
     Raises UnknownMetric.
     """
 
-    def narrow(match: re.Match[str]) -> str:
+    def chosen(labels: Collection[str]) -> list[str]:
+        own = [label for label in (*NARROWED, *variables) if label in labels]
+        return [f'{label}=~"${label}"' for label in (*EVERYWHERE, *own)]
+
+    return narrow(expr, chosen)
+
+
+def narrow(expr: str, matchers_for: Callable[[Collection[str]], list[str]]) -> str:
+    """The query with more matchers in each selector: those that the function has for a metric's labels.
+
+    Raises UnknownMetric.
+    """
+
+    def add(match: re.Match[str]) -> str:
         name, matchers = match[1], match[2]
         if name not in metric_labels():
             raise UnknownMetric(f"{name} is not in {TABLE.name}: {expr}")
-        own = [label for label in (*NARROWED, *variables) if label in metric_labels()[name]]
-        chosen = [f'{label}=~"${label}"' for label in (*EVERYWHERE, *own)]
-        return f"{name}{{{', '.join([*([matchers] if matchers else []), *chosen])}}}"
+        wanted = [*([matchers] if matchers else []), *matchers_for(metric_labels()[name])]
+        return f"{name}{{{', '.join(wanted)}}}" if wanted else name
 
-    return _SELECTOR.sub(narrow, expr)
+    return _SELECTOR.sub(add, expr)

@@ -55,7 +55,9 @@ def build_console_context(components: Components, bus: Bus, health: Health) -> c
             takes_keys=settings.oidc.key_sign_in,
         ),
         provider_sign_in=build_provider_sign_in(settings, database, clock),
-        audit=RequestAudit("orchestrator", components.audit_recorder, components.erased.pseudonyms.of_customer),
+        audit=RequestAudit(
+            *("orchestrator", components.audit_recorder, components.erased.pseudonyms.of_customer, components.registry)
+        ),
         key_ring=add_admin_key(settings.admin_key, DatabaseKeyRing(database, clock)),
         health=health,
         registry=components.registry,

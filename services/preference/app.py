@@ -150,7 +150,7 @@ def build(
         large_bodies=dict(each.large_body for each in imports),
         rate=settings.web.rate,
         tracer=tracer,
-        audit=RequestAudit("preference", orchestrator, erased.pseudonyms.of_customer),
+        audit=RequestAudit("preference", orchestrator, erased.pseudonyms.of_customer, registry),
     )
     health.add_check("database", lambda: database.check_readable(store.get_topics))
     dependency_gauge(registry, "database", "kafka", "orchestrator")

@@ -199,7 +199,7 @@ def _build_service(
         large_bodies=dict([entry_import.large_body]),
         rate=settings.web.rate,
         tracer=tracer,
-        audit=RequestAudit("suppression", orchestrator, components.erased.pseudonyms.of_customer),
+        audit=RequestAudit("suppression", orchestrator, components.erased.pseudonyms.of_customer, registry),
     )
     service = SuppressionService(app, health, components, idempotency, enforcer)
     service.add_tracer(tracer)

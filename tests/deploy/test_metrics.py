@@ -191,9 +191,10 @@ async def test_what_waits_is_found_with_the_instant_since_when(database_url: str
     assert shown("approvals_pending", kind="policy") == 1
     assert shown("approvals_pending", kind="campaign") == 0
     assert shown("deferred_messages", channel="email", reason="quiet_hours") == 2
-    assert shown("deferred_messages", channel="email", reason="retry") == 1
+    assert shown("deferred_messages", channel="email", reason="retry") == 2
     assert shown("deferred_due_timestamp_seconds", channel="email") == MONDAY / SECOND - 60
     assert shown("deferred_due_timestamp_seconds", channel="sms") == 0
+    assert shown("deferred_due_soon_messages", channel="email") == 1, "not the overdue, the retry, the one of the day"
     assert shown("delivery_queue_messages", channel="email") == shown("outbox_pending_rows") == 2
     assert shown("delivery_queue_oldest_timestamp_seconds", channel="email") == MONDAY / SECOND + 3
     assert shown("outbox_oldest_timestamp_seconds") == MONDAY / SECOND + 3
@@ -205,6 +206,8 @@ _WAITING = (
     ("retry", MONDAY - 900 * SECOND),
     ("outbox", 0),
     ("outbox", 0),
+    ("cap_window", MONDAY + 1801 * SECOND),
+    ("retry", MONDAY + 900 * SECOND),
 )
 _MESSAGE = (
     "INSERT INTO message (message_id, customer, campaign, version, policy_version, channel, cls, intent, priority, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,9 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
+import typer.main
 import yaml
 
+from deploy.grafana.metric_labels import metric_labels
+from deploy.prometheus.__main__ import CHART_FOLDER, main
+from deploy.prometheus.rule import RuleOptions
+from deploy.prometheus.rule_files import CHART, rule_files
 from services.kit.observability.metrics import MetricFamily
+from tactful.__main__ import build_cli
 from tests.support.command_line import RunningProduct
 from tests.support.metrics_table import registry
 from tests.support.scraped_product import FOLDER, scraped_product
@@ -22,7 +29,8 @@ from tests.support.servers import ROOT, absent, wait_for
 pytestmark = pytest.mark.wired
 
 RUNBOOKS = ROOT / "deploy/runbooks"
-PARTS = ("## Meaning", "## Impact", "## Diagnosis", "## Mitigation")
+PARTS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Verified on"]
+"""The headings of a runbook, in this order."""
 _SERIES = re.compile(r"\b(?:tactful|http_server)_[a-z_]+\b")
 _OF_HISTOGRAMS = ("_bucket", "_count", "_sum")
 
@@ -89,13 +97,79 @@ def test_rules_name_only_metrics_that_exist(known: dict[str, str]) -> None:
 def test_an_alert_says_what_it_means_and_what_to_do(rule: dict[str, Any], known: dict[str, str]) -> None:
     assert rule["alert"].startswith("Tactful")
     assert rule["labels"]["severity"] in ("critical", "warning", "info", "none")
-    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url", "dashboard_url"}
     name = f"{rule['alert'].lower()}.md"
     assert rule["annotations"]["runbook_url"] == f"http://localhost:8000/runbooks/{name}"
     text = (RUNBOOKS / name).read_text()
     assert text.startswith(f"# {rule['alert']}\n")
-    assert [part for part in PARTS if part not in text] == []
+    assert re.findall("^## (.*)$", text, re.MULTILINE) == PARTS
     assert names(text, known) == []
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
+def test_an_alert_leads_to_a_panel_that_names_it(rule: dict[str, Any]) -> None:
+    found = re.fullmatch(
+        r"http://localhost:3000/d/([\w-]+)(?:\?viewPanel=(\d+))?", rule["annotations"]["dashboard_url"]
+    )
+    assert found is not None
+    dashboard = json.loads((ROOT / f"deploy/grafana/dashboards/{found[1]}.json").read_text())
+    assert dashboard["uid"] == found[1]
+    if found[2] is None:
+        assert rule["alert"] == "TactfulWatchdog"
+        return
+    panels = [inner for panel in dashboard["panels"] for inner in (panel, *panel.get("panels", []))]
+    (panel,) = [each for each in panels if each["id"] == int(found[2])]
+    assert rule["alert"] in panel["description"]
+
+
+@pytest.mark.parametrize("path", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
+def test_the_commands_of_a_runbook_exist(path: Path) -> None:
+    program = typer.main.get_command(build_cli())
+    for command in re.findall(r"(?:`|\$ )tactful ([a-z][a-z -]*)", path.read_text()):
+        group: Any = program
+        for word in command.split():
+            if not hasattr(group, "commands"):
+                break
+            assert word in group.commands, f"tactful {command}"
+            group = group.commands[word]
+
+
+def test_the_files_are_those_of_their_description() -> None:
+    for folder, options in ((FOLDER / "rules", RuleOptions()), (CHART_FOLDER, CHART)):
+        assert {path.name: path.read_text("utf-8") for path in folder.glob("*.yml")} == rule_files(options), (
+            "make rules"
+        )
+
+
+def test_an_installation_chooses_addresses_selectors_and_thresholds(tmp_path: Path) -> None:
+    given = ["--runbooks", "https://one.example/runbooks/", "--dashboards", "https://grafana.example", "--job", "t-.*"]
+    given += ["--namespace", "north", "--selector", 'cluster="a"', "--threshold", "dead_letter_hours=8", str(tmp_path)]
+    assert main(given) == 0
+    documents = [yaml.safe_load((tmp_path / name).read_text()) for name in ("alerts.yml", "objectives.yml")]
+    written = [rule for document in documents for group in document["groups"] for rule in group["rules"]]
+    assert all(rule["labels"]["namespace"] == "north" for rule in written)
+    for rule in written:
+        for name, matchers in re.findall(r"\b((?:tactful|http_server|up)\w*)(\{[^}]*\})?", rule["expr"]):
+            if name in known_series() and not rule["expr"].count(f":{name}"):
+                assert 'namespace="north", job=~"t-.*", cluster="a"' in matchers, (name, rule["expr"])
+    (old,) = [rule for rule in written if rule.get("alert") == "TactfulDeadLettersOld"]
+    assert "> 8 * 3600" in old["expr"]
+    assert old["annotations"]["runbook_url"] == "https://one.example/runbooks/tactfuldeadlettersold.md"
+    assert old["annotations"]["dashboard_url"].startswith("https://grafana.example/d/tactful-kafka?viewPanel=")
+    promtool("check", "rules", tmp_path / "alerts.yml", tmp_path / "objectives.yml")
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--threshold", "no_such=1"], ["--threshold", "dead_letter_hours"], ["--selector", "a"]]
+)
+def test_an_option_that_cannot_be_used_is_refused(wrong: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main([*wrong, str(tmp_path / "rules")])
+    assert refused.value.code == 2 and not (tmp_path / "rules").exists()
+
+
+def known_series() -> set[str]:
+    return set(metric_labels())
 
 
 def test_every_runbook_has_its_alert() -> None:

@@ -1,6 +1,5 @@
 """Runbooks over HTTP: what an alert's `runbook_url` leads to."""
 
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,19 +34,3 @@ async def test_an_installation_without_the_files_says_so(tmp_path: Path) -> None
     async with client_of(app_of(runbook_routes(tmp_path))) as client:
         answer = await client.get("/runbooks/any.md")
     assert "none in this installation" in answer.json()["detail"]
-
-
-def test_make_rules_enters_another_base_address(tmp_path: Path) -> None:
-    """Twice, and with a slash at the end: it replaces what stands there, and nothing else."""
-    rules = tmp_path / "deploy/prometheus/rules"
-    rules.mkdir(parents=True)
-    (rules / "alerts.yml").write_text(ALERTS.read_text())
-    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
-    for base in ("https://one.example.org/", "https://tactful.example.org/runbooks"):
-        subprocess.run(["make", "-s", "rules", f"RUNBOOKS={base}"], cwd=tmp_path, check=True)
-    assert runbook_addresses(rules / "alerts.yml") == {
-        f"https://tactful.example.org/runbooks/{Path(urlsplit(address).path).name}"
-        for address in runbook_addresses(ALERTS)
-    }
-    refused = subprocess.run(["make", "-s", "rules"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert refused.returncode != 0 and "make rules RUNBOOKS=https://" in refused.stderr

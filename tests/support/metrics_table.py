@@ -10,6 +10,7 @@ from services.kit.bus.local_bus import LocalBus
 from services.kit.db.database import Database
 from services.kit.observability.build_info import publish_build_info
 from services.kit.observability.metrics import MetricFamily, Registry, log_counter
+from services.kit.runtime.certificate_expiry import publish_certificate_expiry
 from services.kit.runtime.clock import SystemClock
 from tests.support.live_product import settings
 
@@ -24,6 +25,7 @@ def registry(directory: Path) -> Registry:
     made = Registry()
     publish_build_info(made, *SERVICE_NAMES)
     log_counter(made)
+    publish_certificate_expiry(made, {})
     databases = {name: Database.open(f"sqlite+aiosqlite:///{directory / name}.db") for name in SERVICE_NAMES}
     AllServices(settings(), databases, LocalBus(directory / "log.db"), SystemClock(), registry=made)
     return made

@@ -292,7 +292,7 @@ async def world(url: str, folder: Path) -> AsyncIterator[World]:
         receipt_metrics=receipt_metrics,
         visits=VisitRecorder(database, receipts.take, VisitMetrics(registry), settings.tracked_links.machine_seconds),
     )
-    audit = RequestAudit("orchestrator", recorder, erased.pseudonyms.of_customer)
+    audit = RequestAudit("orchestrator", recorder, erased.pseudonyms.of_customer, registry)
     app = _app_of(database, registry, ring, audit, routers)
     try:
         yield World(app, database, clock, bus, others, snapshot)

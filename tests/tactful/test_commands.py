@@ -22,7 +22,21 @@ from tests.support.command_line import NOON, ROOT, RunningProduct, environment, 
 
 pytestmark = pytest.mark.wired
 
-COMMANDS = ("dev", "events", "campaigns", "policy", "why", "simulate", "doctor", "demo", "keys", "db", "config", "lab")
+COMMANDS = (
+    "dev",
+    "events",
+    "campaigns",
+    "policy",
+    "why",
+    "simulate",
+    "doctor",
+    "status",
+    "demo",
+    "keys",
+    "db",
+    "config",
+    "lab",
+)
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

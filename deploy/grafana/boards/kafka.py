@@ -1,6 +1,6 @@
 """How far consumers are in the log, what they spend their time on, dead letters, and the topics that Tactful writes."""
 
-from deploy.grafana.board import PIPELINE, PROMISES, Board, Panel, Query, Row, Unit, age, console_link, rate
+from deploy.grafana.board import OVERVIEW, PIPELINE, PROMISES, Board, Panel, Query, Row, Unit, age, console_link, rate
 from deploy.grafana.runtime_row import RUNTIME
 
 DEAD_LETTER_PAGE = console_link("dead-letters", "Dead letters")
@@ -48,7 +48,7 @@ CONSUMERS = Row(
                 ),
             ),
             (DEAD_LETTER_PAGE,),
-            alerts=("TactfulConsumerStuck",),
+            alerts=("TactfulPartitionStuck",),
             least=10,
         ),
         Panel(
@@ -199,6 +199,21 @@ OUT_TOPICS = Row(
             alerts=("TactfulKafkaUnreachable", "TactfulDatabaseUnreachable", "TactfulServiceUnreachable"),
             empty="`tactful dev` needs no server: it has no such series.",
             least=1,
+        ),
+        Panel(
+            "Until a certificate ends",
+            "The certificates that processes show to their callers, to Kafka and to their databases.",
+            "Under 14 days: whoever checks it will refuse the process.",
+            (
+                Query(
+                    "min by (job, use) (tactful_certificate_expiry_timestamp_seconds > 0) - time()",
+                    "{{job}} {{use}}",
+                ),
+            ),
+            (OVERVIEW,),
+            Unit.SECONDS,
+            alerts=("TactfulCredentialExpiring",),
+            empty="No process has a certificate of its own.",
         ),
     ),
 )

@@ -173,7 +173,7 @@ REASON_ROW = Row(
             "The share of suppress 0.2 above that of the week, or any fail.",
             (
                 Query(
-                    f"{_BY_OUTCOME} / on() group_left () ({_ALL} > 0)",
+                    f"{_BY_OUTCOME} / on() group_left() ({_ALL} > 0)",
                     "{{outcome}}",
                 ),
             ),

@@ -214,6 +214,16 @@ DEFER = Row(
             width=6,
         ),
         Panel(
+            "Due within half an hour",
+            "Deferred messages that come due soon, by channel, retries apart.",
+            "Far more than are handed over in half an hour: they will wait.",
+            (Query("max by (channel) (tactful_deferred_due_soon_messages)", "{{channel}}"),),
+            (DECISIONS,),
+            alerts=("TactfulQuietHoursReleaseSurge",),
+            least=10,
+            width=6,
+        ),
+        Panel(
             "Since a stage last finished something",
             "By stage. Without events and messages it rises, and means nothing.",
             "dispatch above 120 s while messages wait.",

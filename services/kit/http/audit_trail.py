@@ -16,6 +16,7 @@ from schemas.audited_actions import FORBIDDING_ROUTES, is_audited
 from services.kit.errors import Permanent, Transient
 from services.kit.http.principals import Principal
 from services.kit.observability.logs import log_error
+from services.kit.observability.metrics import Registry, counter
 
 SCOPE_KEY: Final = "tactful.audit"
 MAX_ABOUT: Final = 20
@@ -70,7 +71,7 @@ class PendingAudit:
             reason=self.reason,
         )
         try:
-            await self._audit.trail.append(entry)
+            await self._audit.append(entry)
         except (Transient, Permanent) as error:
             log_error("audit_result_not_recorded", error)
 
@@ -82,8 +83,10 @@ _pending: ContextVar[PendingAudit | None] = ContextVar("pending_audit", default=
 class RequestAudit:
     """Records the requests of one service. `pseudonym_of`: the keyed hash of a customer."""
 
-    def __init__(self, service: str, trail: AuditTrail, pseudonym_of: Callable[[str], str]) -> None:
+    def __init__(self, service: str, trail: AuditTrail, pseudonym_of: Callable[[str], str], registry: Registry) -> None:
         self._service = service
+        description = "Entries of the audit log that could not be written; what has to be recorded was refused"
+        self._failures = counter(registry, "audit_write_failures_total", description)
         self.trail = trail
         self.pseudonym_of = pseudonym_of
 
@@ -118,9 +121,17 @@ class RequestAudit:
             AuditEntry(self._service, event, principal.name, principal.key_id, role, principal.person, route=route)
         )
 
-    async def _append(self, entry: AuditEntry) -> int:
+    async def append(self, entry: AuditEntry) -> int:
+        """Keeps an entry, and counts it if that fails. Returns its number. Raises Transient or Permanent."""
         try:
             return await self.trail.append(entry)
+        except Exception:
+            self._failures().inc()
+            raise
+
+    async def _append(self, entry: AuditEntry) -> int:
+        try:
+            return await self.append(entry)
         except (Transient, Permanent) as error:
             detail = "this must be recorded in the audit log, which cannot be written now; nothing was done. Try again"
             raise NotAudited(f"{detail}; if it stays so, see docs/audit-log.md ({error.code})") from error

@@ -36,6 +36,7 @@ from services.kit.observability.dependency import PROBE_TIMEOUT, Dependency, Pro
 from services.kit.observability.health import Health, failures
 from services.kit.observability.metrics import Registry, log_counter
 from services.kit.runtime import garbage_collection
+from services.kit.runtime.certificate_expiry import own_certificates, publish_certificate_expiry
 from services.kit.runtime.clock import Clock, SystemClock
 from services.kit.runtime.periodic import sleep_unless_set
 from services.kit.runtime.service import Service
@@ -98,6 +99,7 @@ async def open_resources(name: str, settings: ServiceSettings) -> AsyncIterator[
             await _check_clocks(clock, database)
             await _check_log(bus)
             publish_build_info(registry, name)
+            publish_certificate_expiry(registry, own_certificates(settings))
             logs.configure_logging(name, level=settings.log_level, on_line=log_counter(registry))
             yield ProcessResources(name, database, bus, clock, registry, listener, tls)
         finally:

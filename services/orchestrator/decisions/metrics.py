@@ -184,6 +184,8 @@ class BacklogSizes:
     """By channel and reason."""
     overdue: Mapping[str, Instant]
     """When the oldest overdue deferred message was due, by channel."""
+    due_soon: Mapping[str, int]
+    """Deferred messages that come due within `SOON`, by channel."""
     queued: Mapping[str, int]
     """By channel."""
     oldest: Mapping[str, Instant]
@@ -201,6 +203,8 @@ class BacklogMetrics:
         self._deferred = gauge(registry, "deferred_messages", "Messages waiting for a later time", reasons)
         description = "Due time of the oldest overdue deferred message; 0 if none"
         self._deferred_due = gauge(registry, "deferred_due_timestamp_seconds", description, channel)
+        description = "Deferred messages that are due within half an hour, retries apart"
+        self._due_soon = gauge(registry, "deferred_due_soon_messages", description, channel)
         self._queued = gauge(registry, "delivery_queue_messages", "Messages ready and waiting for handover", channel)
         description = "Ready time of the oldest waiting message; 0 if none"
         self._oldest = gauge(registry, "delivery_queue_oldest_timestamp_seconds", description, channel)
@@ -216,6 +220,7 @@ class BacklogMetrics:
             for reason in DEFERRED:
                 self._deferred(channel, reason).set(sizes.deferred.get((channel, reason), 0))
             self._deferred_due(channel).set(sizes.overdue.get(channel, 0) / SECOND)
+            self._due_soon(channel).set(sizes.due_soon.get(channel, 0))
             self._queued(channel).set(sizes.queued.get(channel, 0))
             self._oldest(channel).set(sizes.oldest.get(channel, 0) / SECOND)
         self._outbox_rows().set(sum(sizes.queued.values()))

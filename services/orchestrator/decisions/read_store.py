@@ -1,5 +1,6 @@
 """SQL of queries about events and decisions, for the API and the console. It only reads."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from schemas.decision import Decision, to_document
-from schemas.times import Instant
+from schemas.times import SECOND, Instant
 from services.kit.db.database import Tx
 from services.orchestrator.decisions.metrics import DEFERRED, BacklogSizes
 from services.orchestrator.decisions.store import END_OF_TIME
@@ -139,7 +140,8 @@ async def get_event(tx: Tx, source: str, event_id: str, customer: str | None) ->
 
 _DEFERRED_SQL: Final = """
     SELECT m.channel AS channel, t.kind AS reason, count(*) AS messages,
-           min(CASE WHEN t.due < :now AND t.kind <> 'retry' THEN t.due END) AS overdue
+           min(CASE WHEN t.due < :now AND t.kind <> 'retry' THEN t.due END) AS overdue,
+           sum(CASE WHEN t.due >= :now AND t.due < :soon AND t.kind <> 'retry' THEN 1 ELSE 0 END) AS due_soon
     FROM timer t JOIN message m ON m.message_id = t.message_id GROUP BY m.channel, t.kind
 """
 _QUEUE_SQL: Final = """
@@ -153,17 +155,24 @@ _APPROVALS_SQL: Final = """
 """
 
 
+SOON: Final = 1800 * SECOND
+"""Microseconds within which a deferred message counts as one that comes due soon."""
+
+
 async def measure_backlog(tx: Tx, now: Instant) -> BacklogSizes:
     """How much is deferred, queued and in review, and the oldest of each."""
-    deferred_rows = [row for row in await tx.rows(_DEFERRED_SQL, now=now) if row.reason in DEFERRED]
+    deferred_rows = [row for row in await tx.rows(_DEFERRED_SQL, now=now, soon=now + SOON) if row.reason in DEFERRED]
     queued = await tx.rows(_QUEUE_SQL)
     overdue: dict[str, int] = {}
+    due_soon: Counter[str] = Counter()
     for row in deferred_rows:
+        due_soon[row.channel] += int(row.due_soon)
         if row.overdue is not None:
             overdue[row.channel] = min(row.overdue, overdue.get(row.channel, row.overdue))
     return BacklogSizes(
         deferred={(row.channel, row.reason): row.messages for row in deferred_rows},
         overdue=overdue,
+        due_soon=due_soon,
         queued={row.channel: row.messages for row in queued},
         oldest={row.channel: row.ready for row in queued},
         approvals={row.kind: row.reviews for row in await tx.rows(_APPROVALS_SQL)},

@@ -91,6 +91,7 @@ async def test_what_cannot_be_recorded_is_refused_and_not_done(here: World) -> N
         await tx.execute("ALTER TABLE audit_entry_gone RENAME TO audit_entry")
         assert await tx.rows("SELECT 1 FROM campaign") == []
     assert refused.status_code in (500, 503)
+    assert "tactful_audit_write_failures_total 1.0" in (await here.call("marketer", "GET", "/metrics")).text
 
 
 async def test_a_log_that_does_not_answer_refuses_with_503(here: World) -> None:

@@ -1,0 +1,1 @@
+"""The rules of Prometheus in Python: `python -m deploy.prometheus` writes the files of Prometheus and of the chart."""
