@@ -141,8 +141,7 @@ def build(
             dead_letter_routes("preference", letters),
             *_page_routes(settings, database, editor, requests, clock, orchestrator, addresses),
             *_consent_routers(settings, database, requests, clock),
-            *addresses.routers(database, region),
-            *(each.routes() for each in imports),
+            *_list_routers(database, region, addresses, imports),
         ],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
@@ -152,20 +151,24 @@ def build(
         tracer=tracer,
         audit=RequestAudit("preference", orchestrator, erased.pseudonyms.of_customer, registry),
     )
-    health.add_check("database", lambda: database.check_readable(store.get_topics))
-    dependency_gauge(registry, "database", "kafka", "orchestrator")
+    _watch_database(health, database, registry)
     topics = {events: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
     service = PreferenceService(app, health, bus, topics, idempotency, facts, imports)
     service.add_tracer(tracer)
     _add_opt_out_topic(service, database, bus, settings.kafka.optouts_topic, TopicMetrics(registry, OUT_TOPICS))
     _add_carry_overs(service, database, clock, region, erased)
-    service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
     _add_recent_changes(service, changes)
+    service.add_checks(DatabaseMetrics(registry, "preference", database, [events]).update_gauges)
     _add_consume_loop(service, database, bus, handler, events, clock, registry, wake_signal)
     _add_customer_work(service, eraser, requests, addresses)
     _add_clean_up(service, database, letters, clock)
     _add_retention(service, settings, database, bus, clock, registry)
     return service
+
+
+def _watch_database(health: Health, database: Database, registry: Registry) -> None:
+    health.add_check("database", lambda: database.check_readable(store.get_topics))
+    dependency_gauge(registry, "database", "kafka", "orchestrator")
 
 
 class _Addresses:
@@ -211,6 +214,13 @@ def _customer_routers(
         internal_routes(database, facts, wake, region),
         agent_change_routes(database, editor, region),
     ]
+
+
+def _list_routers(
+    database: Database, region: str | None, addresses: _Addresses, imports: Sequence[BulkImport[EventRow]]
+) -> list[APIRouter]:
+    """What concerns addresses, and whole files of customers."""
+    return [*addresses.routers(database, region), *(each.routes() for each in imports)]
 
 
 def _consent_routers(
