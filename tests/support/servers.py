@@ -36,6 +36,9 @@ QUICK_SETTINGS = f"{SETTINGS} -c fsync=off -c full_page_writes=off -c autovacuum
 """For tests. Without fsync a crash of the server, which tests cause, loses nothing; a crash of the machine would.
 Autovacuum would visit each of some hundred databases once a minute."""
 
+KAFKA_STARTED = b"Kafka Server started"
+"""What a broker writes into its log once it accepts connections."""
+
 S = TypeVar("S")
 
 
@@ -262,9 +265,15 @@ class Kafka:
         command = [script, str(self.directory), str(self.port), str(self.controller_port)]
         path = self.directory / "server.log"
         with path.open("ab") as log:
+            before = log.tell()
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self.environment})
+
+        def ready() -> bool:
+            # Its own word: who answers at the port may be another process that has taken it meanwhile.
+            return KAFKA_STARTED in path.read_bytes()[before:] and answers(self.port)
+
         try:
-            wait_until_started("Kafka", self.process, lambda: answers(self.port), path)
+            wait_until_started("Kafka", self.process, ready, path)
         except DidNotStart:
             self.process = None
             raise
