@@ -26,7 +26,7 @@ async def test_the_commands_import_the_files_without_a_refusal(at_work: Running)
         body = FILES[words[words.index("--data-binary") + 1].removeprefix("@")].encode()
         answer = await at_work.http.post(words[-1], content=body, headers=headers)
         assert answer.status_code == 202, answer.text
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             path = answer.headers["location"]
             while (job := (await at_work.http.get(path, headers=headers)).json())["finished"] is None:
                 await asyncio.sleep(0.02)

@@ -25,7 +25,7 @@ async def imported(service: Running, kind: str, body: bytes, headers: dict[str, 
     answer = await service.http.post(f"/v1/imports/{kind}", content=body, headers=headers, params=query)
     assert answer.status_code == 202, answer.text
     path = answer.headers["location"]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while (job := (await service.http.get(path, headers=CSV)).json())["finished"] is None:
             await asyncio.sleep(0.02)
     assert job["state"] == "done", job
@@ -163,7 +163,7 @@ async def test_a_topic_that_the_policy_does_not_have_is_refused_without_its_name
     await at_work.doors.set_topics(1, [{"key": "news", "name": "News"}])
     answer = await at_work.http.post("/v1/imports/consents", content=lines({**GRANT, "topic": "nws"}), headers=LINES)
     path = answer.headers["location"]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while (await at_work.http.get(path, headers=CSV)).json()["finished"] is None:
             await asyncio.sleep(0.02)
     (row,) = (await at_work.http.get(f"{path}/results", headers=CSV)).json()["items"]
