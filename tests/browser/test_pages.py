@@ -40,6 +40,8 @@ PAGES = {
     "decided replies": "/console/replies?state=stop",
     "an erasure": "/console/erasure?customer=gone-for-good",
     "do not contact": "/console/suppressions",
+    "operations": "/console/operations",
+    "adapters": "/console/adapters",
     "holds": "/console/holds",
     "hold": "/console/holds/autumn-sale",
     "unknown hold": "/console/holds/unheard-of",

@@ -81,6 +81,7 @@ MENU: Final = (
     (
         "Operate",
         (
+            MenuEntry("operations", "Operations", "activity", "/console/operations", "adapters:read"),
             MenuEntry("holds", "Holds", "hand-stop", "/console/holds", "holds:read"),
             MenuEntry("replies", "Replies", "message", "/console/replies", "replies:read"),
             MenuEntry("suppressions", "Do not contact", "user-off", "/console/suppressions", "suppressions:read"),

@@ -19,6 +19,7 @@ from services.orchestrator.console import (
     home_page,
     inbox_page,
     live_page,
+    operations_page,
     provider_sign_in_page,
     replies_page,
     sign_in_page,
@@ -56,6 +57,7 @@ def console_routers(context: ConsoleContext) -> list[APIRouter]:
         replies_page.replies_page_routes(context, renderer),
         suppressions_page.suppressions_page_routes(context, renderer),
         adapters_page.adapters_page_routes(context, renderer),
+        operations_page.operations_page_routes(context, renderer),
         _not_found_routes(renderer),
     ]
 
