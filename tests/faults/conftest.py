@@ -6,6 +6,7 @@ Package-wide, not session-wide: its idle processes would take half a processor f
 from __future__ import annotations
 
 import gc
+import secrets
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,15 +28,15 @@ def buried_here() -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def broker(server_directory: Path) -> Iterator[servers.Kafka]:
-    """A broker that may be killed."""
-    with servers.kafka(server_directory / "faults-kafka") as made:
+    """A broker that may be killed. Tests of other packages in between end it, and later ones begin another."""
+    with servers.kafka(server_directory / f"faults-kafka-{secrets.token_hex(4)}") as made:
         yield made
 
 
 @pytest.fixture(scope="package")
 def database(server_directory: Path) -> Iterator[servers.Postgres]:
     """A database server that may be killed."""
-    with servers.postgres(server_directory / "faults-postgres") as made:
+    with servers.postgres(server_directory / f"faults-postgres-{secrets.token_hex(4)}") as made:
         yield made
 
 
