@@ -39,7 +39,7 @@ _UNDER_WAY = (
     "SELECT (SELECT count(*) FROM handover WHERE closed_at IS NULL) "
     "+ (SELECT count(*) FROM outbox) + (SELECT count(*) FROM timer)"
 )
-JOBS_DONE = "SELECT count(*) FROM settled"
+JOBS_DONE = "SELECT count(*) FROM settled WHERE name IN ('addresses', 'customer_lookup')"
 START_JOBS = 2
 """Jobs of preference that look through all customers once, at the first start with them."""
 _CLOSED = "SELECT count(*) FROM tracked_message WHERE state = 'accepted'"
