@@ -59,6 +59,7 @@ def deployments(installation: str) -> dict[str, tuple[dict[str, Any], dict[str, 
     return {component: (pod, box) for component, pod, box in pods(installation) if component in COMPONENTS}
 
 
+@pytest.mark.integration
 @every_installation
 @pytest.mark.parametrize("version", VERSIONS)
 def test_kubernetes_knows_every_field(installation: str, version: str) -> None:
@@ -71,6 +72,7 @@ def test_kubernetes_knows_every_field(installation: str, version: str) -> None:
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
+@pytest.mark.integration
 def test_a_field_that_kubernetes_does_not_know_is_found() -> None:
     service = next(each for each in golden("small") if each["kind"] == "Service")
     assert problems({**service, "spec": {**service["spec"], "portz": []}}, VERSIONS[-1])
