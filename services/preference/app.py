@@ -114,6 +114,7 @@ def build(
     registry: Registry | None = None,
 ) -> PreferenceService:
     """Wires the service. Raises SettingsError when a key is missing."""
+    database.columns = settings.column_cipher()
     registry = registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
     region, terms = settings.region, settings.consent.terms
