@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from services.kit.db.column_cipher import SealedValueUnreadable
 from services.kit.db.refusal import explain_refusal
-from services.kit.errors import Permanent
+from services.kit.errors import Permanent, SealedValueUnreadable
 from services.kit.runtime.settings import SettingsError
 from tactful.command_errors import CommandError
 from tactful.connection import load_service_settings
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
     from services.kit.db.column_rotation import RotationReport
 
 T = TypeVar("T")
-app = typer.Typer(no_args_is_help=True, help="Upgrade and check the schema of a service's database, and seal its columns.")
+app = typer.Typer(
+    no_args_is_help=True, help="Upgrade and check the schema of a service's database, and seal its columns."
+)
 
 
 class DatabaseService(StrEnum):

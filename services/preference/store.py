@@ -176,7 +176,9 @@ async def save_updates(tx: Tx, edits: Sequence[StateUpdate]) -> None:
         return
     await write_states(tx, {edit.after.customer: edit.after for edit in edits}.values())
     await _update_lookup_keys(tx, edits)
-    await tx.bulk_insert("preference_change", _CHANGE_COLUMNS, [row for edit in edits for row in _history_rows(tx, edit)])
+    await tx.bulk_insert(
+        "preference_change", _CHANGE_COLUMNS, [row for edit in edits for row in _history_rows(tx, edit)]
+    )
     if tx.out_topics:
         changes = [PreferenceEdit(each.before.preference, each.after.preference, each.cause.recorded) for each in edits]
         await keep_opt_outs(tx, changes)

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from services.kit.db.column_cipher import ColumnCipher, SealedValueUnreadable, key_of, parse_column_keys
+from services.kit.db.column_cipher import ColumnCipher, key_of, parse_column_keys
 from services.kit.db.column_rotation import rotate_columns
 from services.kit.db.database import Database, Tx
+from services.kit.errors import SealedValueUnreadable
 from services.preference import store
 from services.preference.sealed_columns import SEALED_COLUMNS
-from tests.support.command_line import run
+from tests.support.command_line import CommandResult, run
 from tests.support.preference_service import Running, running
 
 pytestmark = pytest.mark.wired
@@ -79,9 +80,7 @@ async def test_the_file_has_a_planted_trait_in_no_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_switching_on_later_reads_plain_values_and_rotation_seals_them(
-    database_url: str, tmp_path: Path
-) -> None:
+async def test_switching_on_later_reads_plain_values_and_rotation_seals_them(database_url: str, tmp_path: Path) -> None:
     async with running(database_url, tmp_path) as service:
         await plant(service, "c-1", "c-2")
         before = [await told(service, each) for each in ("c-1", "c-2")]
@@ -130,19 +129,23 @@ async def test_without_the_key_requests_are_refused_and_nothing_is_written(datab
         assert await keys_in_use(service.database) == {"old"}
 
 
+async def rotate(service: str, given: dict[str, str]) -> CommandResult:
+    return await asyncio.to_thread(run, "db", "rotate", "--service", service, given=given)
+
+
 @pytest.mark.asyncio
 async def test_the_command_rotates_and_says_when_a_former_key_can_go(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'preference.db'}"
     async with running(url, tmp_path, more={"column_keys": OLD}) as service:
         await plant(service, "c-1")
     given = {"TACTFUL_DATABASE__URL": url, "TACTFUL_COLUMN_KEYS": f"{NEW},{OLD}"}
-    done = await asyncio.to_thread(run, "db", "rotate", "--service", "preference", given=given)
+    done = await rotate("preference", given)
     assert done.code == 0, done.err
     said = done.out + done.err
     assert "3 values sealed anew" in said and "former keys can be removed" in said
-    missing = await asyncio.to_thread(run, "db", "rotate", "--service", "preference", given={**given, "TACTFUL_COLUMN_KEYS": OLD})
+    missing = await rotate("preference", {**given, "TACTFUL_COLUMN_KEYS": OLD})
     assert missing.code == 1 and "'new'" in missing.err
-    unset = await asyncio.to_thread(run, "db", "rotate", "--service", "preference", given={"TACTFUL_DATABASE__URL": url})
+    unset = await rotate("preference", {"TACTFUL_DATABASE__URL": url})
     assert unset.code == 1 and "TACTFUL_COLUMN_KEYS is not set" in unset.err
-    other = await asyncio.to_thread(run, "db", "rotate", "--service", "suppression", given=given)
+    other = await rotate("suppression", given)
     assert other.code == 1 and "has no sealed columns" in other.err

@@ -15,7 +15,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from services.kit.errors import Transient
+from services.kit.errors import SealedValueUnreadable
 
 MARK: Final = b"\x00ck1"
 KEY_BYTES: Final = 32
@@ -24,14 +24,6 @@ PLAIN: Final = ""
 _NONCE_BYTES: Final = 12
 _KEY_ID: Final = "[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
 _ENTRY: Final = re.compile(rf"(?P<id>{_KEY_ID}):(?P<key>[0-9a-fA-F]{{{2 * KEY_BYTES}}})")
-
-
-class SealedValueUnreadable(Transient):
-    """A sealed value cannot be opened: its key is not set, or it was changed or moved. Transient, so that a consumer
-    waits for the key and parks no events.
-    """
-
-    default_code = "sealed_value_unreadable"
 
 
 def parse_column_keys(text: str) -> Mapping[str, bytes]:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kit.db.column_cipher import MARK, PLAIN, ColumnCipher, SealedValueUnreadable, key_of, parse_column_keys
+from services.kit.db.column_cipher import MARK, PLAIN, ColumnCipher, key_of, parse_column_keys
+from services.kit.errors import SealedValueUnreadable
 
 A, B = bytes(range(32)), bytes(range(32, 64))
 COLUMN, OWNER = "preference_state.state", "c-1"
@@ -45,7 +46,9 @@ def test_a_value_cannot_be_moved(column: str, owner: str) -> None:
 def test_a_missing_key_is_named_also_where_sealing_is_off() -> None:
     sealed = OLD.seal(COLUMN, OWNER, b"x")
     for cipher in (ColumnCipher(), ColumnCipher({"new": B})):
-        with pytest.raises(SealedValueUnreadable, match=r"under the key 'old', which TACTFUL_COLUMN_KEYS does not have"):
+        with pytest.raises(
+            SealedValueUnreadable, match=r"under the key 'old', which TACTFUL_COLUMN_KEYS does not have"
+        ):
             cipher.open(COLUMN, OWNER, sealed)
 
 
