@@ -1,7 +1,7 @@
 """`tactful db`: the schema of one service's database, and the keys of its sealed columns."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,7 +15,7 @@ from tactful.connection import load_service_settings
 from tactful.output import print_message
 
 if TYPE_CHECKING:
-    from services.kit.db.column_rotation import RotationReport
+    from services.kit.db.column_rotation import RotationReport, SealedColumn
 
 T = TypeVar("T")
 app = typer.Typer(
@@ -61,9 +61,12 @@ def rotate(service: ServiceOption, url: UrlOption = None) -> None:
     """Seal the columns of personal data under the first key of TACTFUL_COLUMN_KEYS: plain values, and those under other
     keys. Safe to cut off, to repeat, and to run while the service works. Exit code 1 if other values remain.
     """
-    if service is not DatabaseService.PREFERENCE:
-        raise CommandError(f"{service} has no sealed columns; --service preference has")
-    report = _run_migration(_rotate_preference, url)
+    from services.kit.db.column_rotation import declared_columns
+
+    columns = declared_columns(f"services.{service}")
+    if not columns:
+        raise CommandError(f"{service} has no sealed columns: docs/privacy.md says which service has")
+    report = _run_migration(lambda database_url: _rotate(database_url, columns), url)
     print_message(f"{service}: {report.rewritten} values sealed anew")
     if report.remaining:
         kinds = ", ".join(
@@ -77,17 +80,16 @@ def rotate(service: ServiceOption, url: UrlOption = None) -> None:
     print_message(f"{service}: no value is plain or under another key than the first; former keys can be removed")
 
 
-async def _rotate_preference(url: str) -> "RotationReport":
+async def _rotate(url: str, columns: "Sequence[SealedColumn]") -> "RotationReport":
     from services.kit.db.column_rotation import rotate_columns
     from services.kit.db.database import Database
-    from services.preference.sealed_columns import SEALED_COLUMNS
 
     database = Database.open(url, pool=1)
     try:
         database.columns = load_service_settings().column_cipher()
         if not database.columns.first:
             raise CommandError("TACTFUL_COLUMN_KEYS is not set", hint="see deploy/.env.example")
-        return await rotate_columns(database, SEALED_COLUMNS)
+        return await rotate_columns(database, columns)
     finally:
         await database.close()
 

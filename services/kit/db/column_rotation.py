@@ -4,9 +4,11 @@ A run begins at the first row and leaves alone what is under the first key. So a
 goes on with what remains. Services may work meanwhile: the rows of a page are locked.
 """
 
+import importlib.util
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from importlib import import_module
+from typing import Any, Final, NamedTuple, cast
 
 from services.kit.db.column_cipher import key_of
 from services.kit.db.database import Database
@@ -38,6 +40,14 @@ class RotationReport(NamedTuple):
 
     rewritten: int
     remaining: Mapping[str, int]
+
+
+def declared_columns(package: str) -> Sequence[SealedColumn]:
+    """What the module `sealed_columns` of a service, such as `services.preference`, declares; nothing without one."""
+    module = f"{package}.sealed_columns"
+    if importlib.util.find_spec(module) is None:
+        return ()
+    return cast("Sequence[SealedColumn]", import_module(module).SEALED_COLUMNS)
 
 
 async def rotate_columns(database: Database, columns: Sequence[SealedColumn]) -> RotationReport:
