@@ -84,6 +84,9 @@ class ColumnCipher:
             ) from None
 
 
+NO_CIPHER: Final = ColumnCipher()
+
+
 def key_of(stored: bytes) -> str:
     """The id of the key under which a value is sealed, or `PLAIN`. Raises SealedValueUnreadable for a broken one."""
     if stored[:1] != MARK[:1]:
