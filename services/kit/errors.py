@@ -6,6 +6,7 @@ TactfulError
     FenceTimeout       a facts database has not yet applied the log up to the positions asked for
     DatabaseBusy       lock, deadlock, serialisation failure, no free connection, disk full
     DatabaseGone       connection lost or refused; the outcome of a commit may be unknown
+    SealedValueUnreadable  a sealed value whose key is not set, or that was changed or moved
     BusGone            the log cannot be reached; the outcome of a publish may be unknown
   Permanent            will not succeed by trying again
     RejectedRecord     a record of the log that cannot be applied, with a problem for each part that is wrong
@@ -103,6 +104,14 @@ class DatabaseGone(Transient):
     """The connection was lost or refused. Whether a commit in progress took effect is unknown."""
 
     default_code = "database_gone"
+
+
+class SealedValueUnreadable(Transient):
+    """A sealed value cannot be opened: its key is not set, or it was changed or moved. Transient, so that a consumer
+    waits for the key and parks no events.
+    """
+
+    default_code = "sealed_value_unreadable"
 
 
 class BusGone(Transient):

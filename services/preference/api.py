@@ -195,7 +195,7 @@ def internal_routes(
     _add_facts_routes(router, facts)
     _add_recorded_routes(router, database, region)
 
-    sections = SectionReader(database, list_sections(region))
+    sections = SectionReader(database, list_sections(region, database.columns))
 
     @router.post(PREFERENCE_EXPORT_PATH, summary="What is known of a customer, page by page")
     async def read_export(request: Request) -> Response:

@@ -114,7 +114,7 @@ def build(
     registry: Registry | None = None,
 ) -> PreferenceService:
     """Wires the service. Raises SettingsError when a key is missing."""
-    registry = registry or Registry()
+    database.columns, registry = settings.column_cipher(), registry or Registry()
     metrics, wake_signal, health = PreferenceMetrics(registry), WakeSignal(), Health()
     region, terms = settings.region, settings.consent.terms
     eraser = Eraser(database, ERASE_STEPS, stores=ERASED_STORES)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.bulk_import.table_notes import untold_import_tables
+from services.kit.db.column_cipher import ColumnCipher
 from services.preference.consents.request_store import read_proof
 from services.preference.document_form import preference_document
 from services.preference.preference_state import to_facts, unpack
+from services.preference.sealed_columns import CHANGE_COLUMN, STATE_COLUMN
 from services.subject_export.sections import ExportSection, named
 
 _LETTERS: Final = "customer = :customer OR key = :key"
@@ -38,11 +40,15 @@ def _describe_request(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "body"} | proof
 
 
-def list_sections(region: str | None) -> tuple[ExportSection, ...]:
-    """The sections. `region`: the organisation's country."""
+def list_sections(region: str | None, columns: ColumnCipher) -> tuple[ExportSection, ...]:
+    """The sections. `region`: the organisation's country. `columns`: opens what is sealed."""
 
     def describe_state(row: dict[str, Any]) -> dict[str, Any]:
-        return preference_document(to_facts(unpack(bytes(row["state"]), region))) | {"version": row["version"]}
+        state = columns.open(STATE_COLUMN, row["customer"], bytes(row["state"]))
+        return preference_document(to_facts(unpack(state, region))) | {"version": row["version"]}
+
+    def describe_change(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"value": columns.open(CHANGE_COLUMN, row["customer"], bytes(row["value"]))}
 
     return (
         ExportSection(
@@ -51,7 +57,12 @@ def list_sections(region: str | None) -> tuple[ExportSection, ...]:
             ("version",),
             describe=describe_state,
         ),
-        ExportSection("preference_change", "Every change of that, when it came and from whom", ("seq",)),
+        ExportSection(
+            "preference_change",
+            "Every change of that, when it came and from whom",
+            ("seq",),
+            describe=describe_change,
+        ),
         ExportSection(
             "consent_request",
             "Consents that you were asked to confirm",

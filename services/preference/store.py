@@ -17,6 +17,7 @@ from services.preference.customer_lookup import MAX_WORDS, lookup_keys
 from services.preference.document_form import preference_document
 from services.preference.opt_out_topic import PreferenceEdit, keep_opt_outs
 from services.preference.preference_state import PreferenceState, empty_state, pack, read_packed_facts, to_facts, unpack
+from services.preference.sealed_columns import CHANGE_COLUMN, STATE_COLUMN
 
 _STATE_COLUMNS = {"customer": "text", "version": "bigint", "state": "bytea"}
 _VERSION_COLUMNS = {"customer": "text", "version": "bigint"}
@@ -78,7 +79,7 @@ async def get_states(tx: Tx, customers: Sequence[str], region: str | None) -> di
         f"SELECT customer, state FROM preference_state WHERE {tx.in_list('customer', 'customers')}",
         customers=tx.list_parameter(customers),
     )
-    return {row.customer: unpack(row.state, region) for row in rows}
+    return {row.customer: unpack(_open_state(tx, row.customer, row.state), region) for row in rows}
 
 
 async def read_facts(
@@ -91,17 +92,27 @@ async def read_facts(
             "ON s.customer = k.customer WHERE coalesce(s.version, 0) <> k.version",
             **tx.bind_table_parameter("k", _VERSION_COLUMNS, list(zip(customers, versions, strict=True))),
         )
-        return [_read_facts(customer, state, region) for customer, state in rows]
+        return [_read_facts(tx, customer, state, region) for customer, state in rows]
     rows = await tx.tuples(
         f"SELECT customer, state FROM preference_state WHERE {tx.in_list('customer', 'customers')}",
         customers=tx.list_parameter(customers),
     )
     found = dict(rows)
-    return [_read_facts(customer, found.get(customer), region) for customer in customers]
+    return [_read_facts(tx, customer, found.get(customer), region) for customer in customers]
 
 
-def _read_facts(customer: str, state: bytes | None, region: str | None) -> Preference | msgspec.Raw:
-    return to_facts(empty_state(customer)) if state is None else read_packed_facts(state, region)
+def _read_facts(tx: Tx, customer: str, state: bytes | None, region: str | None) -> Preference | msgspec.Raw:
+    if state is None:
+        return to_facts(empty_state(customer))
+    return read_packed_facts(_open_state(tx, customer, state), region)
+
+
+def _open_state(tx: Tx, customer: str, stored: bytes) -> bytes:
+    return tx.columns.open(STATE_COLUMN, customer, stored)
+
+
+def _seal_state(tx: Tx, state: PreferenceState) -> bytes:
+    return tx.columns.seal(STATE_COLUMN, state.customer, pack(state))
 
 
 async def lock_states(
@@ -115,7 +126,7 @@ async def lock_states(
     found = await _select_for_update(tx, sorted_customers, region)
     missing = [customer for customer in sorted_customers if customer not in found]
     if missing:
-        rows = [(customer, 0, pack(empty_state(customer, region))) for customer in missing]
+        rows = [(customer, 0, _seal_state(tx, empty_state(customer, region))) for customer in missing]
         await tx.execute(
             f"INSERT INTO preference_state (customer, version, state) SELECT customer, version, state "
             f"FROM {tx.table_parameter('v', _STATE_COLUMNS)} "
@@ -146,7 +157,7 @@ async def list_past_addresses(tx: Tx, customer: str) -> list[tuple[str, str]]:
     rows = await tx.rows(
         "SELECT value FROM preference_change WHERE customer = :customer AND field = 'addresses'", customer=customer
     )
-    documents = [document for row in rows for document in msgspec.json.decode(row.value) or ()]
+    documents = [document for row in rows for document in _open_change(tx, customer, row.value) or ()]
     return list(dict.fromkeys((document["channel"], document["address"]) for document in documents))
 
 
@@ -156,7 +167,7 @@ async def _select_for_update(tx: Tx, customers: Sequence[str], region: str | Non
         f"ORDER BY customer {tx.for_update}",
         customers=tx.list_parameter(customers),
     )
-    return {row.customer: unpack(row.state, region) for row in rows}
+    return {row.customer: unpack(_open_state(tx, row.customer, row.state), region) for row in rows}
 
 
 async def save_updates(tx: Tx, edits: Sequence[StateUpdate]) -> None:
@@ -165,7 +176,9 @@ async def save_updates(tx: Tx, edits: Sequence[StateUpdate]) -> None:
         return
     await write_states(tx, {edit.after.customer: edit.after for edit in edits}.values())
     await _update_lookup_keys(tx, edits)
-    await tx.bulk_insert("preference_change", _CHANGE_COLUMNS, [row for edit in edits for row in _history_rows(edit)])
+    await tx.bulk_insert(
+        "preference_change", _CHANGE_COLUMNS, [row for edit in edits for row in _history_rows(tx, edit)]
+    )
     if tx.out_topics:
         changes = [PreferenceEdit(each.before.preference, each.after.preference, each.cause.recorded) for each in edits]
         await keep_opt_outs(tx, changes)
@@ -173,7 +186,7 @@ async def save_updates(tx: Tx, edits: Sequence[StateUpdate]) -> None:
 
 async def write_states(tx: Tx, states: Iterable[PreferenceState]) -> None:
     """Write these states, of different customers, without a history. Requires `lock_states`."""
-    rows = sorted((state.customer, state.version, pack(state)) for state in states)
+    rows = sorted((state.customer, state.version, _seal_state(tx, state)) for state in states)
     if not rows:
         return
     await tx.execute(
@@ -252,7 +265,7 @@ async def find_customers_by_address(tx: Tx, values: Sequence[str], limit: int) -
 async def list_packed_states(tx: Tx, after: str, limit: int) -> list[tuple[str, bytes]]:
     """Customers and their packed states, in order, from the first customer after `after`."""
     return [
-        (customer, bytes(state))
+        (customer, bytes(_open_state(tx, customer, state)))
         for customer, state in await tx.tuples(
             "SELECT customer, state FROM preference_state WHERE customer > :after ORDER BY customer LIMIT :limit",
             after=after,
@@ -277,11 +290,11 @@ async def set_settled(tx: Tx, name: str, value: str) -> None:
     )
 
 
-def _history_rows(edit: StateUpdate) -> list[tuple[Any, ...]]:
+def _history_rows(tx: Tx, edit: StateUpdate) -> list[tuple[Any, ...]]:
     cause, customer, version = edit.cause, edit.after.customer, edit.after.version
     actor = (cause.source, cause.actor, cause.event_source, cause.event_id, cause.network, cause.agent)
     return [
-        (customer, version, cause.at, cause.recorded, *actor, field, msgspec.json.encode(value))
+        (customer, version, cause.at, cause.recorded, *actor, field, _seal_change(tx, customer, value))
         for field, value in _changed_fields(edit.before, edit.after).items()
     ]
 
@@ -314,7 +327,7 @@ async def list_history(tx: Tx, customer: str, before: int | None, limit: int) ->
         before=before if before is not None else 2**62,
         limit=limit,
     )
-    return [_history_item(row) for row in rows]
+    return [_history_item(tx, customer, row) for row in rows]
 
 
 async def list_newest_changes(tx: Tx, customer: str, fields: Sequence[str], limit: int) -> list[PreferenceHistoryItem]:
@@ -326,7 +339,7 @@ async def list_newest_changes(tx: Tx, customer: str, fields: Sequence[str], limi
         fields=tx.list_parameter(fields),
         limit=limit,
     )
-    return [_history_item(row) for row in rows]
+    return [_history_item(tx, customer, row) for row in rows]
 
 
 async def list_changes_until(
@@ -342,7 +355,7 @@ async def list_changes_until(
     sql = (
         f"SELECT seq, {', '.join(_CHANGE_COLUMNS[1:])} FROM preference_change WHERE {' AND '.join(where)} ORDER BY seq"
     )
-    return [_history_item(row) for row in await tx.rows(sql, **params)]
+    return [_history_item(tx, customer, row) for row in await tx.rows(sql, **params)]
 
 
 async def find_changed_customers(tx: Tx, customers: Sequence[str], instant: Instant) -> set[str]:
@@ -383,16 +396,21 @@ async def list_changes_by_customer(
     )
     found: dict[str, list[PreferenceHistoryItem]] = {customer: [] for customer in customers}
     for row in rows:
-        values = dict(row._mapping)
-        found[values.pop("customer")].append(
-            PreferenceHistoryItem(**values | {"value": msgspec.json.decode(values["value"])})
-        )
+        found[row.customer].append(_history_item(tx, row.customer, row))
     return found
 
 
-def _history_item(row: Row[Any]) -> PreferenceHistoryItem:
-    values = dict(row._mapping)
-    return PreferenceHistoryItem(**values | {"value": msgspec.json.decode(values["value"])})
+def _history_item(tx: Tx, customer: str, row: Row[Any]) -> PreferenceHistoryItem:
+    values = {name: value for name, value in row._mapping.items() if name != "customer"}
+    return PreferenceHistoryItem(**values | {"value": _open_change(tx, customer, row.value)})
+
+
+def _seal_change(tx: Tx, customer: str, value: Any) -> bytes:
+    return tx.columns.seal(CHANGE_COLUMN, customer, msgspec.json.encode(value))
+
+
+def _open_change(tx: Tx, customer: str, stored: bytes) -> Any:
+    return msgspec.json.decode(tx.columns.open(CHANGE_COLUMN, customer, stored))
 
 
 async def get_topics(tx: Tx) -> PolicyTopics | None:

@@ -43,6 +43,7 @@ TAKES_EFFECT = {
     "TACTFUL_ADDRESS_KEY": "an-address-key-that-was-given",
     "TACTFUL_LINK_KEY": "a-link-key-that-was-given",
     "TACTFUL_OLD_LINK_KEYS": "a-link-key-of-before, another-one-of-before",
+    "TACTFUL_COLUMN_KEYS": "2026:" + "0123456789abcdef" * 4,
     "TACTFUL_CENTRE__NAME": "Shop",
     "TACTFUL_CENTRE__LEGAL_LINE": "Shop Ltd, 1 Example Street",
     "TACTFUL_CENTRE__ACCENT": "#123456",

@@ -15,6 +15,7 @@ import pytest
 from schemas.times import DAY, HOUR
 from services.clients.retention_settings import RetentionSettings
 from services.development.all_services import SERVICE_NAMES
+from services.kit.db.column_cipher import ColumnCipher
 from services.kit.db.database import Database
 from services.kit.observability.metrics import Registry
 from services.orchestrator.retention.retention_rules import list_kept_kinds
@@ -35,7 +36,7 @@ WHO = "c-1"
 MAIL = "zqmail@example.org"
 SECTIONS = {
     "orchestrator": {each.table for each in orchestrator.SECTIONS},
-    "preference": {each.table for each in preference.list_sections(None)},
+    "preference": {each.table for each in preference.list_sections(None, ColumnCipher())},
     "suppression": {each.table for each in suppression.SECTIONS},
 }
 UNTOLD = {"orchestrator": orchestrator.UNTOLD, "preference": preference.UNTOLD, "suppression": suppression.UNTOLD}

@@ -24,6 +24,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from services.kit.db.column_cipher import NO_CIPHER, ColumnCipher
 from services.kit.db.driver_errors import translate_db_errors
 from services.kit.db.idle_ping import ping_idle_connections
 from services.kit.db.notifications import Notifications
@@ -80,13 +81,15 @@ class Tx:
     """An open transaction. SQL is text with `:name` parameters; errors that may pass are raised as Transient."""
 
     def __init__(
-        self, connection: AsyncConnection, dialect: Dialect, out_topics: Mapping[str, str] = NO_TOPICS
+        self, connection: AsyncConnection, dialect: Dialect, columns: ColumnCipher, out_topics: Mapping[str, str]
     ) -> None:
         self._connection = connection
         self._begun = dialect == "sqlite"
         self.dialect: Dialect = dialect
         self.out_topics = out_topics
         """See `Database.out_topics`."""
+        self.columns = columns
+        """See `Database.columns`."""
         self.notified: set[str] = set()
         """The channels that are notified once the transaction has committed."""
         self.loop_share = LoopShare()
@@ -274,6 +277,8 @@ class Database:
         """The topics for which writers leave what they change (`services/kit/bus/outgoing.py`), with the names that the
         settings give them. Without any, they leave nothing.
         """
+        self.columns = NO_CIPHER
+        """What seals and opens the columns of personal data. Without keys it leaves values plain."""
         self.on_connection_wait: Callable[[float], None] | None = None
         """A callback that is told how many seconds each transaction waited for its connection."""
 
@@ -432,7 +437,7 @@ class Database:
         DatabaseGone raised at the exit means that the outcome is unknown: read before you write again.
         """
         async with self._exclusive_write(), self._transaction(begin="BEGIN IMMEDIATE") as connection:
-            tx = Tx(connection, self.dialect, self.out_topics)
+            tx = Tx(connection, self.dialect, self.columns, self.out_topics)
             yield tx
         self.notifications.wake(tx.notified)
 
@@ -443,7 +448,7 @@ class Database:
         if self.dialect == "postgresql":
             options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         async with self._transaction(**options) as connection:
-            yield Tx(connection, self.dialect)
+            yield Tx(connection, self.dialect, self.columns, NO_TOPICS)
 
     async def run_sync(self, function: Callable[[Connection], T]) -> T:
         """Runs a synchronous function, such as `metadata.create_all`, in one write transaction."""

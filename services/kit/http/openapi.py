@@ -35,7 +35,13 @@ _WITH_DOCUMENT: Final = "x-tactful-with-document"
 _ERRORS: Final = "x-tactful-errors"
 _MODELS: Final = "x-tactful-models"
 _COMPONENTS: Final = "#/components/schemas/"
-_ALWAYS: Final = (errors.InternalError, errors.Transient, errors.DatabaseBusy, errors.DatabaseGone)
+_ALWAYS: Final = (
+    errors.InternalError,
+    errors.Transient,
+    errors.DatabaseBusy,
+    errors.DatabaseGone,
+    errors.SealedValueUnreadable,
+)
 _OF_A_KEY: Final = (errors.Unauthorised, errors.Forbidden, errors.RateLimited, NotAudited)
 _OF_A_BODY: Final = (errors.Malformed, errors.TooLarge, WrongMediaType, errors.Invalid)
 _OF_AN_IDEMPOTENCY_KEY: Final = (

@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import NestedSecretsSettingsSource as SecretFiles
 
 from schemas.documents import FieldError, did_you_mean, to_problems
+from services.kit.db.column_cipher import ColumnCipher, parse_column_keys
 from services.kit.http.outbound import parse_networks
 from services.kit.observability.logs import Level
 from services.kit.runtime.kafka_settings import KafkaSettings
@@ -99,6 +100,11 @@ def _check_http_url(url: str) -> str:
     return url
 
 
+def _check_column_keys(keys: SecretStr) -> SecretStr:
+    parse_column_keys(keys.get_secret_value())
+    return keys
+
+
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 """The address of a service, with scheme and host."""
 SecretKey = Annotated[SecretStr, AfterValidator(_check_key_length)]
@@ -106,6 +112,8 @@ StrongKey = Annotated[SecretKey, AfterValidator(_check_variety)]
 """A key of Tactful's own, that nobody must guess."""
 BearerKey = Annotated[StrongKey, AfterValidator(_check_header_text)]
 """A key that is sent in `Authorization: Bearer`."""
+ColumnKeys = Annotated[SecretStr, AfterValidator(_check_column_keys)]
+"""Keys with ids that seal columns of personal data: the first seals, all open."""
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -188,6 +196,7 @@ class ServiceSettings(BaseSettings):
     log_level: Level = "info"
     admin_key: BearerKey | None = None
     service_key: BearerKey | None = None
+    column_keys: ColumnKeys | None = None
 
     _origins: dict[SettingPath, str] = PrivateAttr(default_factory=dict)
     _read_again: Callable[[], "ServiceSettings"] | None = PrivateAttr(default=None)
@@ -213,6 +222,10 @@ class ServiceSettings(BaseSettings):
         if value is None:
             raise SettingsError(f"{_variable_name(tuple(name.split('.')))} is not set, and this process needs it")
         return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+    def column_cipher(self) -> ColumnCipher:
+        """What seals columns of personal data. Without `column_keys` it leaves values plain."""
+        return ColumnCipher(parse_column_keys(self.column_keys.get_secret_value()) if self.column_keys else None)
 
     @classmethod
     def settings_customise_sources(
