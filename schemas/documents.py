@@ -26,8 +26,8 @@ MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 MAX_VALUES = 50_000
 MAX_PROBLEMS = 100
-MAX_COMPARED_NAMES = 200
-"""Names that a word is compared with: each takes 10 us."""
+MAX_COMPARED_NAMES = 500
+"""Names that a word is compared with: each takes 10 us. More than there are settings."""
 MAX_COMPARED_LENGTH = 200
 """Characters of a word that may be a misspelt name: comparing a longer one takes milliseconds, and finds nothing."""
 _NOT_JSON = "not JSON"

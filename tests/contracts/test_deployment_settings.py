@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.documents import MAX_COMPARED_NAMES
 from schemas.vocabulary import CHANNELS
 from services.deployment_settings import SERVICE_SETTINGS, DeploymentSettings
 from services.kit.runtime.settings import MASK, SettingsError, known_variables, list_setting_origins, load_settings
@@ -67,3 +68,7 @@ def test_secrets_of_the_services_are_never_shown(monkeypatch: pytest.MonkeyPatch
     assert "canary" not in f"{settings!r} {settings} {shown}"
     masked = f"https://user:{MASK}@hooks/x?v=1&access_token={MASK}&n=2"
     assert ("TACTFUL_WEBHOOK__URL", masked, "environment") in shown
+
+
+def test_a_misspelt_setting_is_compared_with_every_one() -> None:
+    assert len(known_variables(DeploymentSettings)) <= MAX_COMPARED_NAMES

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -68,6 +69,11 @@ def run(*arguments: str | Path, given: Mapping[str, str] | None = None) -> Comma
         os.environ.clear()
         os.environ.update(before)
     return CommandResult(code, out.getvalue(), err.getvalue(), screen.getvalue())
+
+
+def heed_interrupts() -> None:
+    """For a process that a test interrupts: a background job of a shell ignores SIGINT, and so would all it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def fill(running: "RunningProduct") -> None:

@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ START_TIMEOUT = 60.0
 """Seconds."""
 LOG_LINES = 40
 PORTS = range(15_000, 32_000)
+RESERVED_SECONDS = 900.0
+"""For which a port that a test was given is given to no other."""
 SETTINGS = "-c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200"
 QUICK_SETTINGS = f"{SETTINGS} -c fsync=off -c full_page_writes=off -c autovacuum=off"
 """For tests. Without fsync a crash of the server, which tests cause, loses nothing; a crash of the machine would.
@@ -77,12 +80,32 @@ def log_end(log: Path, lines: int = LOG_LINES) -> str:
 
 
 def free_port() -> int:
-    """A port of loopback without a listener at this moment, outside the kernel's range for outgoing connections."""
+    """A port of loopback without a listener at this moment, outside the kernel's range for outgoing connections.
+
+    Some servers start minutes after their port was chosen: meanwhile no other test on this machine is given it.
+    """
     while True:
         port = PORTS[secrets.randbelow(len(PORTS))]
+        if not _reserve(port):
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def _reserve(port: int) -> bool:
+    """Whether it is ours for `RESERVED_SECONDS`: a file that exists or not is what all processes agree on."""
+    folder = Path(tempfile.gettempdir()) / "tactful-test-ports"
+    folder.mkdir(exist_ok=True)
+    mark = folder / str(port)
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - mark.stat().st_mtime > RESERVED_SECONDS:
+            mark.unlink(missing_ok=True)
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def answers(port: int) -> bool:

@@ -22,6 +22,14 @@ def taken() -> Iterator[int]:
         yield port
 
 
+def test_a_port_is_not_given_twice_before_its_server_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = free_port()
+    monkeypatch.setattr(servers, "PORTS", [first, *servers.PORTS])
+    draws = iter([0, 0, 1])
+    monkeypatch.setattr(servers.secrets, "randbelow", lambda count: next(draws, count - 1))
+    assert free_port() != first
+
+
 def start_failing(log: Path, script: str, timeout: float = 30) -> None:
     """Start a shell script that is never ready."""
     with log.open("ab") as file:

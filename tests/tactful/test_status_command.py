@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.certificates import Authority
-from tests.support.command_line import RunningProduct, environment, run
+from tests.support.command_line import RunningProduct, environment, heed_interrupts, run
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.wired
@@ -126,8 +126,9 @@ def test_an_address_that_is_no_prometheus_is_red(nothing: dict[str, str]) -> Non
 
 def test_watch_asks_again_until_it_is_interrupted(nothing: dict[str, str]) -> None:
     command = [sys.executable, "-m", "tactful", "status", "--watch", "1"]
+    given = environment(**nothing)
     with subprocess.Popen(
-        command, env=environment(**nothing), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, env=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=heed_interrupts
     ) as process:
         assert process.stdout is not None
         seen = 0

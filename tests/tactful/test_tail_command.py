@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from tests.support.command_line import ROOT, RunningProduct, environment
+from tests.support.command_line import ROOT, RunningProduct, environment, heed_interrupts
 
 pytestmark = pytest.mark.wired
 
@@ -38,11 +38,6 @@ def test_it_is_told_which_decisions_are_wanted(tactful: RunningProduct) -> None:
     assert {each["customer"] for each in documents} == {"tove"} and len(documents) == 2
 
 
-def heeds_interrupts() -> None:
-    """A background job of a shell ignores SIGINT, and so would everything that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_what_comes_is_shown_once_and_an_interrupt_ends_it(tactful: RunningProduct) -> None:
     command = [sys.executable, "-m", "tactful", "events", "tail", "--customer", "rosa", "-o", "json"]
     with subprocess.Popen(
@@ -52,7 +47,7 @@ def test_what_comes_is_shown_once_and_an_interrupt_ends_it(tactful: RunningProdu
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heeds_interrupts,
+        preexec_fn=heed_interrupts,
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stderr.readline() == "Waiting for decisions; press Ctrl-C to stop.\n"
