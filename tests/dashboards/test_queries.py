@@ -20,7 +20,6 @@ from tests.support.scraped_product import (
     ScrapedProduct,
     activate_policy,
     bury,
-    filled,
     hold_back,
     lift_hold,
     load,
@@ -56,7 +55,7 @@ def test_every_query_has_series_or_its_panel_says_why_not(scraped: ScrapedProduc
     wrong = []
     for panel in board.panels():
         for query in panel.queries:
-            expression = filled(scope(query.expr, board.variables))
+            expression = scraped.fill(scope(query.expr, board.variables))
             if not scraped.series(expression) and not panel.empty:
                 wrong.append(f"{panel.title}: {expression}")
     assert wrong == []
@@ -66,7 +65,7 @@ def test_every_query_has_series_or_its_panel_says_why_not(scraped: ScrapedProduc
 def test_every_annotation_has_happened(scraped: ScrapedProduct, name: str) -> None:
     (query,) = [each[1] for each in ANNOTATIONS if each[0] == name]
     assert name in MAY_HAVE_NONE
-    assert scraped.series(filled(query)) != []
+    assert scraped.series(scraped.fill(query)) != []
 
 
 def test_every_rule_can_be_evaluated(scraped: ScrapedProduct) -> None:

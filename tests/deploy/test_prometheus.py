@@ -23,7 +23,8 @@ from services.kit.observability.metrics import MetricFamily
 from tactful.__main__ import build_cli
 from tests.support.command_line import RunningProduct
 from tests.support.metrics_table import registry
-from tests.support.scraped_product import FOLDER, scraped_product
+from tests.support.prometheus_server import FOLDER
+from tests.support.scraped_product import scraped_product
 from tests.support.servers import ROOT, absent, wait_for
 
 pytestmark = pytest.mark.wired

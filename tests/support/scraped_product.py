@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,91 +14,36 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 
 from schemas.documents import load_document
 from services.development.imaginary_shop import ShopEventGenerator, generate_customers
 from services.kit.bus.local_bus import LocalBus
 from services.kit.bus.protocol import Outgoing
 from tests.support.command_line import EXAMPLES, RunningProduct, product
-from tests.support.servers import ROOT, absent, free_port, start_on_free_ports, wait_for, wait_until_started
+from tests.support.prometheus_server import Prometheus, prometheus, require_prometheus
+from tests.support.servers import wait_for
 
-FOLDER = ROOT / "deploy/prometheus"
 UNREADABLE = {"specversion": "1.0", "id": "choice-1", "source": "/shop", "type": "tactful.preference.changed"}
 """Of an opt-out: it lacks the customer, so that it becomes a dead letter."""
 SEEDED_SECONDS = 300.0
 """By when the demo has registered its campaigns and customers, on a machine that is busy."""
-CHOICES = {"$__rate_interval": "15s", "$__range": "5m", "${datasource}": "prometheus"}
-
-
-def filled(query: str) -> str:
-    """A dashboard's query as Grafana sends it when everything is chosen."""
-    for variable, value in CHOICES.items():
-        query = query.replace(variable, value)
-    for label in ("cluster", "namespace", "job", "channel", "class", "adapter", "topic", "group"):
-        query = query.replace(f'"${label}"', '".*"')
-    return query
 
 
 @dataclass(frozen=True)
-class ScrapedProduct:
-    """The product, and the address of the Prometheus that scrapes it."""
+class ScrapedProduct(Prometheus):
+    """The product, and the Prometheus that scrapes it."""
 
-    running: RunningProduct
-    address: str
-    began: float = field(default_factory=time.time)
-
-    def ask(self, path: str, **parameters: str) -> Any:
-        """A request to Prometheus' API. Raises AssertionError with what it says of a query that it refuses."""
-        answer = httpx.get(f"{self.address}/api/v1/{path}", params=parameters, timeout=30, trust_env=False)
-        assert answer.status_code == 200, f"{parameters}: {answer.text}"
-        return answer.json()["data"]
-
-    def series(self, query: str, step: float = 2) -> list[dict[str, Any]]:
-        """The series of a query since the product runs, those without a number apart."""
-        until = time.time()
-        found = self.ask("query_range", query=query, start=str(self.began), end=str(until), step=str(step))["result"]
-        return [each for each in found if any(math.isfinite(float(value)) for _, value in each["values"])]
-
-
-def start_prometheus(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the server with the configuration in `directory`, and wait until it is ready."""
-    address = f"127.0.0.1:{free_port()}"
-    command = ["prometheus", f"--config.file={directory / 'prometheus.yml'}", f"--web.listen-address={address}"]
-    command.append(f"--storage.tsdb.path={directory / 'series'}")
-    path = directory / "prometheus.log"
-    with path.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-
-    def ready() -> bool:
-        try:
-            return httpx.get(f"http://{address}/-/ready", trust_env=False).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_until_started("Prometheus", process, ready, path)
-    return process, f"http://{address}"
+    running: RunningProduct = field(kw_only=True)
 
 
 @contextlib.contextmanager
 def scraped_product(directory: Path) -> Iterator[ScrapedProduct]:
     """`tactful dev` with its demo, scraped every second. Skips the test without Prometheus; with CI=true it fails."""
-    if shutil.which("prometheus") is None:
-        absent("Prometheus is not installed (Debian package prometheus)")
+    require_prometheus()
     with product(directory / "data") as running:
-        configuration = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
-        target = running.address.removeprefix("http://")
-        configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        configuration["alerting"] = {}  # its Alertmanager is a host of the composition
-        configuration["rule_files"] = [str(FOLDER / "rules/*.yml")]
-        configuration["scrape_configs"] = [{"job_name": "tactful", "static_configs": [{"targets": [target]}]}]
-        (directory / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-        process, address = start_on_free_ports(lambda: start_prometheus(directory))
-        try:
-            yield ScrapedProduct(running, address)
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
+        targets = {"tactful": [running.address.removeprefix("http://")]}
+        with prometheus(directory, targets) as server:
+            yield ScrapedProduct(server.address, server.interval, running=running)
 
 
 @contextlib.contextmanager

@@ -20,11 +20,14 @@ CAMPAIGN_OF = {"shop.paid": "receipt", "shop.parcel.sent": "parcel"}
 PREFIX = "new-"
 """Customers whom the earlier version did not know have names that begin so."""
 PARTITIONS = 6
+PATIENCE = 20.0
+"""Seconds for an answer of the provider: a busy machine must not make a message go out once more, as a late one does."""
 
 
 def processes(bootstrap: str, databases: Mapping[str, str], directory: Path) -> Cluster:
     """The processes of today on these databases, none of them started, with a topic of their own."""
-    made = build(Plan(bootstrap, databases, f"events-of-an-upgrade-{time.time_ns()}"), directory)
+    topic = f"events-of-an-upgrade-{time.time_ns()}"
+    made = build(Plan(bootstrap, databases, topic, deadline=PATIENCE, timeout=PATIENCE), directory)
     for process in made.processes.values():
         process.environment = {**process.environment, "TACTFUL_ADDRESS_KEY": KEYS["address"]}
     return made
