@@ -21,7 +21,7 @@ PREFIX = "new-"
 """Customers whom the earlier version did not know have names that begin so."""
 PARTITIONS = 6
 PATIENCE = 20.0
-"""Seconds for an answer of the provider: a busy machine must not make a message go out once more, as a late one does."""
+"""Seconds for the provider's answer: a busy machine must not make a message go out once more, as a late answer does."""
 
 
 def processes(bootstrap: str, databases: Mapping[str, str], directory: Path) -> Cluster:
