@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the secrets of compose.yml: secrets.sh [DIRECTORY], deploy/secrets by default. What is there stays as it is.
+# Makes the secrets of an installation: secrets.sh [DIRECTORY] [DATABASE_HOST], deploy/secrets and postgres by default,
+# as compose.yml expects them. What is there stays as it is.
 #
 # A file for each service, which it alone gets: the URL of its database with its own role, and its keys. Two for the
 # database server: the passwords of its owner and of the roles. The directory is closed to everybody else; the files
@@ -8,6 +9,7 @@
 set -eu
 
 directory=${1:-$(cd "$(dirname "$0")" && pwd)/secrets}
+host=${2:-postgres}
 mkdir -p "$directory"
 chmod 700 "$directory"
 umask 022
@@ -37,7 +39,7 @@ service_key = "$service"
 address_key = "$address"
 
 [database]
-url = "postgresql+asyncpg://$name:$password@postgres/$name"
+url = "postgresql+asyncpg://$name:$password@$host/$name"
 TOML
 done
 mv "$roles.new" "$roles"
