@@ -15,7 +15,7 @@ INSTALLED := $(BIN)/tactful
 CODE := schemas services tactful tests deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run inbox test test-fast check format kafka models schemas rules pictures dashboards clean bench mutants abuse
+.PHONY: help setup run inbox test test-fast check format kafka models schemas rules pictures dashboards outages clean bench mutants abuse
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ pictures: setup ## Take docs/pictures anew: every page of the console, light and
 dashboards: setup ## Write deploy/grafana/dashboards, and their pictures into docs/pictures; needs Prometheus and Chromium
 	$(BIN)/python -m deploy.grafana
 	$(BIN)/python -m tests.dashboards.pictures
+
+outages: setup ## Kill Kafka, PostgreSQL, a provider and a service, record which alerts fire and end: docs/outages.md; 20 minutes
+	$(BIN)/python -m tests.outages $(ARGS)
 
 clean: ## Remove the environment and all caches; data stay
 	rm -rf .venv .mypy_cache .import_linter_cache .ruff_cache .pytest_cache .hypothesis
