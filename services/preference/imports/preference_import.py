@@ -14,7 +14,7 @@ from schemas.times import format_instant
 from services.bulk_import import row_results
 from services.bulk_import.event_rows import EventRow, check_names, make_event_row, read_time
 from services.bulk_import.import_series import ImportSeries
-from services.bulk_import.import_steps import AppliedRows
+from services.bulk_import.import_steps import AppliedRows, CountedImport
 from services.bulk_import.import_store import ImportJob, ImportStore
 from services.bulk_import.row_formats import RowLayout
 from services.bulk_import.row_results import RowResult
@@ -45,11 +45,10 @@ _WAITING: Final = "messages that were being handed over before the last row was 
 _EVERY_ATTEMPT: Final = AttemptScope()
 
 
-class PreferenceImport:
-    """What both kinds share (see `ImportSteps`). `kind` is their label in metrics."""
+class PreferenceImport(CountedImport):
+    """What both kinds share (see `ImportSteps`)."""
 
     layout: RowLayout
-    kind: str
 
     def __init__(
         self,
@@ -62,12 +61,12 @@ class PreferenceImport:
         barrier: OptOutBarrier,
     ) -> None:
         """`facts`: answers decisions; an import gives way to them."""
+        super().__init__(series)
         self._clock = clock
         self._region = region
         self._erased = erased
         self._terms = terms
         self._facts = facts
-        self._series = series
         self._barrier = barrier
         self._loop_share = LoopShare()
 
@@ -133,25 +132,9 @@ class PreferenceImport:
         is_same = msgspec.structs.replace(edit.after.preference, version=before.version) == before.preference
         return RowResult(number, "exists" if is_same else "added"), edit
 
-    async def find_loss(self, job: ImportJob) -> str | None:
-        """Never: rows are applied to the state that decisions read."""
-        return None
-
-    async def find_waiting(self, job: ImportJob) -> str | None:
-        """Nothing, unless a kind says otherwise."""
-        return None
-
     def count_questions(self) -> int:
         """How often decisions have asked this process for facts."""
         return self._facts.questions
-
-    def count_imported_rows(self, results: Sequence[RowResult]) -> None:
-        """Count rows by result."""
-        self._series.count_imported_rows(self.kind, results)
-
-    def count_end(self, state: str) -> None:
-        """Count an import that has ended."""
-        self._series.count_end(self.kind, state)
 
 
 def _to_document_error(error: Invalid) -> DocumentError:

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.documents import DocumentError, load_json
-from services.bulk_import.row_formats import RowLayout
+from services.bulk_import.row_formats import INSTANT_WORDS, RowLayout
 
 TRAIT_PREFIX: Final = "trait."
 """`trait.NAME` is a column of CSV; its cells are texts. The column `traits` has JSON, for numbers and the rest."""
 _ADDRESS: Final = ("channel", "address", "verified")
 _EVIDENCE: Final = ("form", "network", "agent")
-_INSTANT: Final = "not an instant in RFC 3339, such as 2026-03-02T10:00:00Z"
 _BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -61,7 +60,7 @@ CUSTOMER_LAYOUT: Final = RowLayout(
     pointers=frozenset(["", *(f"/{name}" for name in CUSTOMER_FIELDS), "/verified", *_CUSTOMER_POINTERS]),
     fields="customer, at, locale, country, zone, traits, addresses (in CSV: channel, address, verified, trait.NAME)",
     general_words={
-        "/at": _INSTANT,
+        "/at": INSTANT_WORDS,
         "/locale": "not a language tag, such as `de` or `pt-BR`",
         "/country": "not a country's two letters, such as `DE`",
         "/zone": "not a time zone, such as `Europe/Berlin`",
@@ -78,9 +77,9 @@ CONSENT_LAYOUT: Final = RowLayout(
     pointers=frozenset(["", *(f"/{name}" for name in CONSENT_FIELDS), *(f"/evidence/{name}" for name in _EVIDENCE)]),
     fields=f"{', '.join(CONSENT_FIELDS)} (in CSV: form, network, agent)",
     general_words={
-        "/at": _INSTANT,
-        "/expires": _INSTANT,
-        "/requested": _INSTANT,
+        "/at": INSTANT_WORDS,
+        "/expires": INSTANT_WORDS,
+        "/requested": INSTANT_WORDS,
         "/channel": "not a channel, such as `email` or `sms`",
         "/topic": "not a topic of the active policy, nor `*` for all",
         "/class": "not a class that can be switched off: `service` or `marketing`",
