@@ -6,13 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.consent_evidence import GRANTED, LEGAL_BASES
 from schemas.documents import DocumentError
 from schemas.own_events import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED
 from schemas.policy_topics import PolicyTopics
 from schemas.service_api import AttemptScope
 from schemas.times import format_instant
 from services.bulk_import import row_results
-from services.bulk_import.event_rows import EventRow, check_names, make_event_row, read_time
+from services.bulk_import.event_rows import EventRow, check_names, check_word, make_event_row, read_time
 from services.bulk_import.import_series import ImportSeries
 from services.bulk_import.import_steps import AppliedRows, CountedImport
 from services.bulk_import.import_store import ImportJob, ImportStore
@@ -29,7 +30,14 @@ from services.preference.consents.consent_terms import ConsentTerms
 from services.preference.consumer import merge_event
 from services.preference.editor import check_additions
 from services.preference.facts_endpoint import PreferenceFacts
-from services.preference.imports.row_layouts import CONSENT_FIELDS, CONSENT_LAYOUT, CUSTOMER_FIELDS, CUSTOMER_LAYOUT
+from services.preference.imports.row_layouts import (
+    CONSENT_FIELDS,
+    CONSENT_LAYOUT,
+    CONSENT_STATUSES,
+    CUSTOMER_FIELDS,
+    CUSTOMER_LAYOUT,
+    OPTED_OUT,
+)
 from services.preference.preference_errors import Overgrown
 from services.preference.preference_state import PreferenceChange, PreferenceState, to_change
 
@@ -37,8 +45,6 @@ CUSTOMER_IMPORTS: Final = ImportStore("customer_import")
 CONSENT_IMPORTS: Final = ImportStore("consent_import")
 IMPORT: Final = "import"
 """The source of changes that imports make."""
-OPTED_OUT: Final = "opted_out"
-"""The status of a row of consents that is an opt-out."""
 MAX_CONSENTS: Final = 1000
 """Consents, and opt-outs, of one customer: as many as a document of the API may have."""
 _WAITING: Final = "messages that were being handed over before the last row was applied are not through yet"
@@ -190,13 +196,17 @@ class ConsentImport(PreferenceImport):
     kind = "consents"
 
     def read_row(self, job: ImportJob, plain: object) -> EventRow:
-        """The event of a row. A grant must say since when, a refusal needs nothing. Raises DocumentError."""
+        """The event of a row. A grant must say since when, a refusal needs nothing. Raises DocumentError, also for a
+        word that is neither a grant nor a refusal.
+        """
         fields = check_names(plain, CONSENT_FIELDS)
+        check_word(fields, "status", CONSENT_STATUSES)
+        check_word(fields, "basis", LEGAL_BASES)
         if fields.get("status") == OPTED_OUT:
             return self._read_opt_out(job, fields)
         if fields.get("class") is not None:
             raise DocumentError([("/class", "only_opt_outs", f"only a row with the status `{OPTED_OUT}` has a class")])
-        if fields.get("status") == "granted" and fields.get("at") is None:
+        if fields.get("status") == GRANTED and fields.get("at") is None:
             raise DocumentError([("/at", "missing", "a consent needs proof: say since when by `at`")])
         at = read_time(fields, "at", job.created, job)
         if fields.get("requested") is not None and read_time(fields, "requested", at, job) > at:
