@@ -7,6 +7,7 @@ nothing; like a reported one it counts in caps, gaps and contact history from th
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -26,13 +27,13 @@ from services.kit.runtime.clock import Clock
 from services.orchestrator.contact_imports.contact_columns import CONTACT_FIELDS, CONTACT_LAYOUT
 from services.orchestrator.decisions import store
 from services.orchestrator.decisions.reported_contact import read_reported_contact
-from services.orchestrator.policy.ledger import Contact, Ledger
+from services.orchestrator.policy.ledger import BEGINNING_OF_TIME, Contact, Ledger
 
 CONTACT_IMPORTS: Final = ImportStore("contact_import")
 CONTACT_SOURCE: Final = "imports/contacts"
 """The source of the events that rows stand for, in every import: by it and the id contacts are known again."""
 MAX_CONTACTS: Final = 5_000
-"""Contacts on one customer's ledger beyond which an import adds none: each decision reads the whole of it."""
+"""Contacts of one customer beyond which an import adds none: decisions read the ledger, and sometimes the history."""
 _SAID: Final = ("at", "channel", "class", "intent", "topic", "campaign")
 
 
@@ -52,6 +53,19 @@ class ContactRow(NamedTuple):
     def customer(self) -> str:
         """Who was contacted."""
         return self.row.event.subject
+
+
+@dataclass
+class KnownContacts:
+    """What is known of the customers of a part, while its rows are applied.
+
+    `ledgers`: without those of erased customers. `held`: how many contacts each has, in the ledger or the history.
+    `reports`: the contacts of rows that are known already.
+    """
+
+    ledgers: dict[str, Ledger]
+    held: dict[str, int]
+    reports: dict[store.ReportedKey, Contact]
 
 
 class ContactImport(CountedImport):
@@ -88,46 +102,52 @@ class ContactImport(CountedImport):
         """
         async with tx.savepoint() as take_back:
             customers = sorted({row.customer for _, row in rows})
-            versions = await store.lock_ledgers(tx, customers, customers)
-            gone = await self._erased.among(tx, [name for name, version in versions.items() if not version])
-            loaded = await store.load_ledgers(tx, customers)
-            ledgers = {name: each.ledger for name, each in loaded.items() if name not in gone}
-            reports = await store.find_reported_contacts(
-                tx, [(row.customer, row.contact.message_id) for _, row in rows]
-            )
-            before, added, results = dict(ledgers), list[tuple[str, Contact]](), list[RowResult]()
+            known = await self._load_known(tx, customers, rows)
+            before, added, results = dict(known.ledgers), list[tuple[str, Contact]](), list[RowResult]()
             for number, row in rows:
-                result = _apply_row(number, row, ledgers, reports)
+                result = _apply_row(number, row, known)
                 results.append(result)
                 if result.outcome == "added":
                     added.append((row.customer, row.contact))
             if job.dry_run:
                 await take_back()
             else:
-                changed = {name: each for name, each in ledgers.items() if each is not before[name]}
+                changed = {name: each for name, each in known.ledgers.items() if each is not before[name]}
                 await store.save_ledgers(tx, changed)
                 await store.insert_reported_contacts(tx, added, self._clock.now())
                 await store.delete_unused_ledgers(tx, [name for name in customers if name not in changed])
         return AppliedRows(results)
 
+    async def _load_known(
+        self, tx: Tx, customers: Sequence[str], rows: Sequence[tuple[int, ContactRow]]
+    ) -> KnownContacts:
+        """Lock the ledgers of the customers, and read what the rows are compared with."""
+        versions = await store.lock_ledgers(tx, customers, customers)
+        gone = await self._erased.among(tx, [name for name, version in versions.items() if not version])
+        loaded = await store.load_ledgers(tx, customers)
+        ledgers = {name: each.ledger for name, each in loaded.items() if name not in gone}
+        trimmed = [name for name, ledger in ledgers.items() if ledger.complete_from > BEGINNING_OF_TIME]
+        held = {name: len(ledger) for name, ledger in ledgers.items()} | await store.count_contacts(tx, trimmed)
+        keys = [(row.customer, row.contact.message_id) for _, row in rows]
+        return KnownContacts(ledgers, held, await store.find_reported_contacts(tx, keys))
 
-def _apply_row(
-    number: int, row: ContactRow, ledgers: dict[str, Ledger], reports: dict[store.ReportedKey, Contact]
-) -> RowResult:
-    """The result of a row, whose contact is added to the ledger and to what is known."""
-    ledger, key = ledgers.get(row.customer), (row.customer, row.contact.message_id)
+
+def _apply_row(number: int, row: ContactRow, known: KnownContacts) -> RowResult:
+    """The result of a row, whose contact is added to what is known."""
+    ledger, key, contact = known.ledgers.get(row.customer), (row.customer, row.contact.message_id), row.contact
     if ledger is None:
         return row_results.refuse_erased(number)
-    if (known := reports.get(key)) is not None:
-        if (known.at, known.attributes) == (row.contact.at, row.contact.attributes):
+    if (same := known.reports.get(key)) is not None:
+        if (same.at, same.attributes) == (contact.at, contact.attributes):
             return RowResult(number, "exists")
         detail = "another contact of this id is known, which says something else: leave the row out, or mend its id"
         return _refuse(number, row, ("/id", "id_reused", detail))
-    if len(ledger) >= MAX_CONTACTS:
+    if known.held[row.customer] >= MAX_CONTACTS:
         return _refuse(number, row, ("", "too_many", f"the customer would have more than {MAX_CONTACTS} contacts"))
-    reports[key] = row.contact
-    if row.contact.at >= ledger.complete_from:  # what is older no rule looks at; the history has it all the same
-        ledgers[row.customer] = ledger.put_reported_contact(row.contact)
+    known.reports[key] = contact
+    known.held[row.customer] += 1
+    if contact.at >= ledger.complete_from:  # what is older no rule looks at; the history has it all the same
+        known.ledgers[row.customer] = ledger.put_reported_contact(contact)
     return RowResult(number, "added")
 
 

@@ -279,6 +279,17 @@ async def find_reported_contacts(tx: Tx, keys: Sequence[ReportedKey]) -> dict[Re
     return {(row.customer, row.message_id): _contact_of(row) for row in rows}
 
 
+async def count_contacts(tx: Tx, customers: Sequence[str]) -> dict[str, int]:
+    """How many rows of contacts the history has of these customers; one without any is absent."""
+    if not customers:
+        return {}
+    rows = await tx.tuples(
+        f"SELECT customer, count(*) FROM contact_history WHERE {tx.in_list('customer', 'customers')} GROUP BY customer",
+        customers=tx.list_parameter(list(customers)),
+    )
+    return dict(rows)
+
+
 async def insert_reported_contacts(tx: Tx, contacts: Iterable[tuple[str, Contact]], now: Instant) -> None:
     """Append contacts, each with its customer, that another tool has reported."""
     rows = [_history_row(customer, contact, contact.state, now) for customer, contact in contacts]
