@@ -1,10 +1,12 @@
 """`tactful import`: brings what another tool knew, as files: customers, consents, past contacts and situations."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
 
+from tactful.connection import ServiceName
 from tactful.import_files import (
     DryRunOption,
     FileArgument,
@@ -32,14 +34,15 @@ class ImportKind(StrEnum):
     SITUATIONS = "situations"
 
 
+_SERVICES: Final[Mapping[ImportKind, ServiceName]] = {
+    ImportKind.CUSTOMERS: "preference",
+    ImportKind.CONSENTS: "preference",
+    ImportKind.CONTACTS: "orchestrator",
+    ImportKind.SITUATIONS: "suppression",
+}
 _PLACES: Final = {
     kind: ImportPlace(f"/v1/imports/{kind.value}", service, f"tactful import results {kind.value}")
-    for kind, service in (
-        (ImportKind.CUSTOMERS, "preference"),
-        (ImportKind.CONSENTS, "preference"),
-        (ImportKind.CONTACTS, "orchestrator"),
-        (ImportKind.SITUATIONS, "suppression"),
-    )
+    for kind, service in _SERVICES.items()
 }
 
 

@@ -131,11 +131,13 @@ def assert_each_row_had_one_turn(kind: Kind, body: bytes, job: dict[str, Any], r
 
 
 async def read_until(http: httpx.AsyncClient, path: str, is_so: Any) -> dict[str, Any]:
-    """The import, once it is so. TimeoutError after two minutes."""
+    """The import, once it is so. A process that has just started may answer for two minutes that it cannot yet."""
     deadline = time.monotonic() + 120
     while True:
-        job: dict[str, Any] = (await http.get(path)).json()
-        if is_so(job):
+        answer = await http.get(path)
+        assert answer.status_code in (200, 503), answer.text
+        job: dict[str, Any] = answer.json()
+        if answer.status_code == 200 and is_so(job):
             return job
         assert time.monotonic() < deadline, job
         await asyncio.sleep(0.02)

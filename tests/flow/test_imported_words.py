@@ -88,7 +88,10 @@ async def test_all_words_that_are_listed_are_taken(product: Live) -> None:
 
 
 async def test_no_row_of_consents_without_a_word_is_taken(product: Live) -> None:
-    rows = [{**GRANT, "status": None}, {name: value for name, value in GRANT.items() if name != "status"}]
+    rows: list[dict[str, Any]] = [
+        {**GRANT, "status": None},
+        {name: value for name, value in GRANT.items() if name != "status"},
+    ]
     done = await run_import(product.editor, path_of("consents"), json_lines(*rows, {**GRANT, "status": True}))
     assert [each[1:] for each in done.results] == [
         ("refused", "missing", "/status"),
