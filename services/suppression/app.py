@@ -196,7 +196,8 @@ def _build_service(
         registry=registry,
         health=health,
         keys=LimitedKeyRing(add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key))),
-        routers=[*_build_routers(components, orchestrator, enforcer), *(each.routes() for each in imports)],
+        # Imports come first: `/v1/suppressions/{id}` would take their paths for the ids of entries.
+        routers=[*(each.routes() for each in imports), *_build_routers(components, orchestrator, enforcer)],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=max(settings.web.max_body, MAX_BULK_BODY),

@@ -50,8 +50,8 @@ class ContactRow(NamedTuple):
     contact: Contact
 
     @property
-    def customer(self) -> str:
-        """Who was contacted."""
+    def subject(self) -> str:
+        """The id of who was contacted."""
         return self.row.event.subject
 
 
@@ -101,14 +101,14 @@ class ContactImport(CountedImport):
         results.
         """
         async with tx.savepoint() as take_back:
-            customers = sorted({row.customer for _, row in rows})
+            customers = sorted({row.subject for _, row in rows})
             known = await self._load_known(tx, customers, rows)
             before, added, results = dict(known.ledgers), list[tuple[str, Contact]](), list[RowResult]()
             for number, row in rows:
                 result = _apply_row(number, row, known)
                 results.append(result)
                 if result.outcome == "added":
-                    added.append((row.customer, row.contact))
+                    added.append((row.subject, row.contact))
             if job.dry_run:
                 await take_back()
             else:
@@ -128,13 +128,13 @@ class ContactImport(CountedImport):
         ledgers = {name: each.ledger for name, each in loaded.items() if name not in gone}
         trimmed = [name for name, ledger in ledgers.items() if ledger.complete_from > BEGINNING_OF_TIME]
         held = {name: len(ledger) for name, ledger in ledgers.items()} | await store.count_contacts(tx, trimmed)
-        keys = [(row.customer, row.contact.message_id) for _, row in rows]
+        keys = [(row.subject, row.contact.message_id) for _, row in rows]
         return KnownContacts(ledgers, held, await store.find_reported_contacts(tx, keys))
 
 
 def _apply_row(number: int, row: ContactRow, known: KnownContacts) -> RowResult:
     """The result of a row, whose contact is added to what is known."""
-    ledger, key, contact = known.ledgers.get(row.customer), (row.customer, row.contact.message_id), row.contact
+    ledger, key, contact = known.ledgers.get(row.subject), (row.subject, row.contact.message_id), row.contact
     if ledger is None:
         return row_results.refuse_erased(number)
     if (same := known.reports.get(key)) is not None:
@@ -142,12 +142,12 @@ def _apply_row(number: int, row: ContactRow, known: KnownContacts) -> RowResult:
             return RowResult(number, "exists")
         detail = "another contact of this id is known, which says something else: leave the row out, or mend its id"
         return _refuse(number, row, ("/id", "id_reused", detail))
-    if known.held[row.customer] >= MAX_CONTACTS:
+    if known.held[row.subject] >= MAX_CONTACTS:
         return _refuse(number, row, ("", "too_many", f"the customer would have more than {MAX_CONTACTS} contacts"))
     known.reports[key] = contact
-    known.held[row.customer] += 1
+    known.held[row.subject] += 1
     if contact.at >= ledger.complete_from:  # what is older no rule looks at; the history has it all the same
-        known.ledgers[row.customer] = ledger.put_reported_contact(contact)
+        known.ledgers[row.subject] = ledger.put_reported_contact(contact)
     return RowResult(number, "added")
 
 

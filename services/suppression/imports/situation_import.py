@@ -44,7 +44,7 @@ MAX_SITUATIONS: Final = 1000
 _WAITING: Final = "messages that were being handed over before the last row was applied are not through yet"
 
 
-class SituationRow(NamedTuple):
+class ImportedCase(NamedTuple):
     """A row: the event that opens the situation, and when it was closed, if it was."""
 
     opening: EventRow
@@ -57,14 +57,9 @@ class SituationRow(NamedTuple):
         return self.opening.event.time
 
     @property
-    def customer(self) -> str:
-        """Whose it is."""
-        return self.opening.event.subject
-
-    @property
     def key(self) -> tuple[str, str, str, Instant]:
         """What the history knows its opening by."""
-        return (self.customer, *self.situation, self.opened)
+        return (self.opening.event.subject, *self.situation, self.opened)
 
 
 class SituationImport(CountedImport):
@@ -90,7 +85,7 @@ class SituationImport(CountedImport):
         self._clock = clock
         self.count_questions = count_questions
 
-    def read_row(self, job: ImportJob, plain: object) -> SituationRow:
+    def read_row(self, job: ImportJob, plain: object) -> ImportedCase:
         """The opening and the end of a row; which kinds there are is asked when it is applied. Raises DocumentError."""
         fields = check_names(plain, SITUATION_FIELDS)
         if fields.get("opened") is None:
@@ -101,18 +96,18 @@ class SituationImport(CountedImport):
             raise DocumentError([("/closed", "out_of_order", "must not be before `opened`")])
         data = {name: fields[name] for name in ("kind", "ref", "reason") if fields.get(name) is not None}
         opening = make_event_row(job, fields, SITUATION_OPENED, opened, data)
-        return SituationRow(opening, SituationRef(data["kind"], canonical_ref(data.get("ref"))), closed)
+        return ImportedCase(opening, SituationRef(data["kind"], canonical_ref(data.get("ref"))), closed)
 
-    async def apply(self, tx: Tx, job: ImportJob, rows: Sequence[tuple[int, SituationRow]]) -> AppliedRows:
+    async def apply(self, tx: Tx, job: ImportJob, rows: Sequence[tuple[int, ImportedCase]]) -> AppliedRows:
         """Apply the rows in their order; in a dry run all is taken back, but for the results."""
         kinds = await self._kinds.current(tx)
         async with tx.savepoint() as take_back:
-            known = await store.lock_states(tx, {row.customer for _, row in rows}, self._erased)
+            known = await store.lock_states(tx, {row.opening.event.subject for _, row in rows}, self._erased)
             before = dict(known)
             openings = await history.find_openings(tx, [row.key for _, row in rows])
             results, changes = list[RowResult](), list[SituationHistoryRow]()
             for number, row in rows:
-                state = known.get(row.customer)
+                state = known.get(row.opening.event.subject)
                 if state is None:
                     results.append(row_results.refuse_erased(number))
                     continue
@@ -123,7 +118,7 @@ class SituationImport(CountedImport):
                     continue
                 results.append(RowResult(number, "exists" if update is None else "added"))
                 if update is not None:
-                    known[row.customer] = states.with_situations(state, update.intervals)
+                    known[row.opening.event.subject] = states.with_situations(state, update.intervals)
                     changes += _history_rows(row, row.opening.numbered(number).id, update)
             if job.dry_run:
                 await take_back()
@@ -140,7 +135,7 @@ class SituationImport(CountedImport):
 
 
 def add_situation(
-    state: SuppressionState, row: SituationRow, kinds: SituationKinds, now: Instant, *, is_known: bool
+    state: SuppressionState, row: ImportedCase, kinds: SituationKinds, now: Instant, *, is_known: bool
 ) -> IntervalUpdate | None:
     """The customer's intervals with the one of the row; None when it is known already.
 
@@ -170,7 +165,7 @@ def add_situation(
     return _open_and_close(state, row, kinds)
 
 
-def _open_and_close(state: SuppressionState, row: SituationRow, kinds: SituationKinds) -> IntervalUpdate:
+def _open_and_close(state: SuppressionState, row: ImportedCase, kinds: SituationKinds) -> IntervalUpdate:
     """What the two events of the row do: one that opens, and one that closes."""
     opening = SituationTransitions((), (row.situation,))
     opened = apply_transitions(state.situations, opening, row.opened, kinds)
@@ -180,7 +175,7 @@ def _open_and_close(state: SuppressionState, row: SituationRow, kinds: Situation
     return IntervalUpdate(closed.intervals, (*opened.changes, *closed.changes), closed.ignored)
 
 
-def _check_end(known: Situation, row: SituationRow, kinds: SituationKinds) -> None:
+def _check_end(known: Situation, row: ImportedCase, kinds: SituationKinds) -> None:
     """Raise DocumentError unless the case that is known ended as the row says. One that says of no end adds nothing."""
     if row.closed is None or row.closed == known.closed:
         return
@@ -199,10 +194,12 @@ def _is_over(known: Situation, at: Instant, kinds: SituationKinds) -> bool:
     return at >= known.closed if known.closed is not None else not kinds.is_open(known, at)
 
 
-def _history_rows(row: SituationRow, id: str, update: IntervalUpdate) -> list[SituationHistoryRow]:
+def _history_rows(row: ImportedCase, id: str, update: IntervalUpdate) -> list[SituationHistoryRow]:
     event, reason = row.opening.event, row.opening.checked.data.get("reason")
     times = {"opened": row.opened, "closed": row.closed}
     return [
-        SituationHistoryRow(row.customer, change, times[change.action] or row.opened, event.source, id, reason)
+        SituationHistoryRow(
+            row.opening.event.subject, change, times[change.action] or row.opened, event.source, id, reason
+        )
         for change in update.changes
     ]

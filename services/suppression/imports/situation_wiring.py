@@ -11,7 +11,7 @@ from services.erasure.erased_customers import ErasedCustomers
 from services.kit.db.database import Database
 from services.kit.observability.metrics import Registry
 from services.kit.runtime.clock import Clock
-from services.suppression.imports.situation_import import SITUATION_IMPORTS, SituationImport, SituationRow
+from services.suppression.imports.situation_import import SITUATION_IMPORTS, ImportedCase, SituationImport
 from services.suppression.situation_kinds_cache import SituationKindsCache
 from services.suppression.suppression_enforcement import SuppressionEnforcer
 
@@ -34,7 +34,7 @@ def build_situation_import(
     erased: ErasedCustomers,
     enforcer: SuppressionEnforcer,
     count_questions: Callable[[], int],
-) -> BulkImport[SituationRow]:
+) -> BulkImport[ImportedCase]:
     """The import of situations. `count_questions`: how many questions of decisions there were so far."""
     series = ImportSeries(registry, SituationImport.kind)
     steps = SituationImport(kinds, erased, enforcer, clock, series, count_questions)
