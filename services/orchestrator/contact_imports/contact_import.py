@@ -127,7 +127,7 @@ class ContactImport(CountedImport):
         loaded = await store.load_ledgers(tx, customers)
         ledgers = {name: each.ledger for name, each in loaded.items() if name not in gone}
         trimmed = [name for name, ledger in ledgers.items() if ledger.complete_from > BEGINNING_OF_TIME]
-        held = {name: len(ledger) for name, ledger in ledgers.items()} | await store.count_contacts(tx, trimmed)
+        held = {name: len(ledger) for name, ledger in ledgers.items()} | await store.count_history_rows(tx, trimmed)
         keys = [(row.subject, row.contact.message_id) for _, row in rows]
         return KnownContacts(ledgers, held, await store.find_reported_contacts(tx, keys))
 
@@ -141,9 +141,9 @@ def _apply_row(number: int, row: ContactRow, known: KnownContacts) -> RowResult:
         if (same.at, same.attributes) == (contact.at, contact.attributes):
             return RowResult(number, "exists")
         detail = "another contact of this id is known, which says something else: leave the row out, or mend its id"
-        return _refuse(number, row, ("/id", "id_reused", detail))
+        return _refuse_row(number, row, ("/id", "id_reused", detail))
     if known.held[row.subject] >= MAX_CONTACTS:
-        return _refuse(number, row, ("", "too_many", f"the customer would have more than {MAX_CONTACTS} contacts"))
+        return _refuse_row(number, row, ("", "too_many", f"the customer would have more than {MAX_CONTACTS} contacts"))
     known.reports[key] = contact
     known.held[row.subject] += 1
     if contact.at >= ledger.complete_from:  # what is older no rule looks at; the history has it all the same
@@ -151,7 +151,7 @@ def _apply_row(number: int, row: ContactRow, known: KnownContacts) -> RowResult:
     return RowResult(number, "added")
 
 
-def _refuse(number: int, row: ContactRow, problem: tuple[str, str, str]) -> RowResult:
+def _refuse_row(number: int, row: ContactRow, problem: tuple[str, str, str]) -> RowResult:
     return row_results.refuse_row(number, row.row.plain, DocumentError([problem]), CONTACT_LAYOUT)
 
 

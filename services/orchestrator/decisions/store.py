@@ -279,7 +279,7 @@ async def find_reported_contacts(tx: Tx, keys: Sequence[ReportedKey]) -> dict[Re
     return {(row.customer, row.message_id): _contact_of(row) for row in rows}
 
 
-async def count_contacts(tx: Tx, customers: Sequence[str]) -> dict[str, int]:
+async def count_history_rows(tx: Tx, customers: Sequence[str]) -> dict[str, int]:
     """How many rows of contacts the history has of these customers; one without any is absent."""
     if not customers:
         return {}

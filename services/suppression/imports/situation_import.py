@@ -57,7 +57,7 @@ class ImportedCase(NamedTuple):
         return self.opening.event.time
 
     @property
-    def key(self) -> tuple[str, str, str, Instant]:
+    def opening_key(self) -> tuple[str, str, str, Instant]:
         """What the history knows its opening by."""
         return (self.opening.event.subject, *self.situation, self.opened)
 
@@ -104,7 +104,7 @@ class SituationImport(CountedImport):
         async with tx.savepoint() as take_back:
             known = await store.lock_states(tx, {row.opening.event.subject for _, row in rows}, self._erased)
             before = dict(known)
-            openings = await history.find_openings(tx, [row.key for _, row in rows])
+            openings = await history.find_openings(tx, [row.opening_key for _, row in rows])
             results, changes = list[RowResult](), list[SituationHistoryRow]()
             for number, row in rows:
                 state = known.get(row.opening.event.subject)
@@ -112,7 +112,7 @@ class SituationImport(CountedImport):
                     results.append(row_results.refuse_erased(number))
                     continue
                 try:
-                    update = add_situation(state, row, kinds, job.created, is_known=row.key in openings)
+                    update = add_situation(state, row, kinds, job.created, is_known=row.opening_key in openings)
                 except DocumentError as error:
                     results.append(row_results.refuse_row(number, row.opening.plain, error, self.layout))
                     continue
