@@ -37,6 +37,7 @@ PROTOCOL_FUNCTIONS = frozenset(
         *("create_adapter", "send_batch", "read_receipts"),  # an adapter
         *("before", "after"),  # a guard of first bytes
         *("_list_settings", "_read_submission", "_accept", "_write_receipt"),  # a provider of the lab
+        *("read_row", "find_waiting"),  # a kind of import
         *("close", "start", "stop"),  # whatever has a lifetime
         "main",  # a process
     }

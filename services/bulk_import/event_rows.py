@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.documents import DocumentError, validate_document
+from schemas.documents import DocumentError, did_you_mean, validate_document
 from schemas.event import EARLIEST_TIME, Event
 from schemas.fields import CustomerId, Document
 from schemas.own_events import CheckedData, check_event
@@ -55,6 +55,15 @@ def read_customer(plain: Mapping[str, Any]) -> str:
     if "customer" not in plain:
         raise DocumentError([("/customer", "missing", "say whom the row is about by `customer`")])
     return validate_document(_Subject, {"customer": plain["customer"]}).customer
+
+
+def check_word(plain: Mapping[str, Any], name: str, words: Collection[str]) -> None:
+    """Raise DocumentError for a field that has another word than one of these; one that is left out is none."""
+    value = plain.get(name)
+    if value is None or (isinstance(value, str) and value in words):
+        return
+    similar = did_you_mean(value, words) if isinstance(value, str) else ""
+    raise DocumentError([(f"/{name}", f"unknown_{name}", f"must be one of {', '.join(words)}{similar}")])
 
 
 def read_time(plain: Mapping[str, Any], name: str, otherwise: Instant, job: ImportJob) -> Instant:

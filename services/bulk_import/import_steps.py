@@ -1,8 +1,9 @@
-"""What a kind of import does to its rows: what the runner asks of suppressions, customers, consents and so on."""
+"""What a kind of import does to its rows: what the runner asks of suppressions, customers, situations and so on."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
+from services.bulk_import.import_series import ImportSeries
 from services.bulk_import.import_store import ImportJob
 from services.bulk_import.row_formats import RowLayout
 from services.bulk_import.row_results import RowResult
@@ -45,3 +46,29 @@ class ImportSteps(Protocol[Document]):
 
     def count_end(self, state: str) -> None:
         """Counts an import that has ended."""
+
+
+class CountedImport:
+    """What most kinds share: rows that are in force once they are applied, and are counted under the kind's name."""
+
+    kind: str
+    """The label in metrics."""
+
+    def __init__(self, series: ImportSeries) -> None:
+        self._series = series
+
+    async def find_loss(self, job: ImportJob) -> str | None:
+        """Never: rows are applied to what decisions read."""
+        return None
+
+    async def find_waiting(self, job: ImportJob) -> str | None:
+        """Nothing, unless a kind says otherwise."""
+        return None
+
+    def count_imported_rows(self, results: Sequence[RowResult]) -> None:
+        """Count rows by result."""
+        self._series.count_imported_rows(self.kind, results)
+
+    def count_end(self, state: str) -> None:
+        """Count an import that has ended."""
+        self._series.count_end(self.kind, state)

@@ -18,6 +18,8 @@ from schemas.documents import DocumentError, did_you_mean, load_json
 RowFormat = Literal["csv", "jsonl"]
 DELIMITERS: Final = (",", ";", "\t", "|")
 MAX_ROW_BYTES: Final = 16 * 1024
+INSTANT_WORDS: Final = "not an instant in RFC 3339, such as 2026-03-02T10:00:00Z"
+"""What is said of a place that must have an instant, in the general words of layouts."""
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 """With one of these a cell begins that spreadsheets take for a formula."""
 _LIST_SEPARATORS: Final = re.compile(r"[\s,|]+")

@@ -64,7 +64,13 @@ PATH_PREFIXES: Mapping[str, tuple[str, ...]] = {
         "/v1/imports/consents",
         "/internal/preference",
     ),
-    "suppression": ("/v1/suppressions", "/v1/holds", "/v1/situations", "/internal/suppression"),
+    "suppression": (
+        "/v1/suppressions",
+        "/v1/holds",
+        "/v1/situations",
+        "/v1/imports/situations",
+        "/internal/suppression",
+    ),
     "development": ("/v1/dev",),
 }
 

@@ -231,6 +231,7 @@ def _add_schedule_role(service: OrchestratorService, components: Components, bus
         service.add_job("messages topic", publisher.run_until_stopped)
         service.add_job("messages topic gauge", lambda stop: run_periodic_checks(stop, publisher.update_gauge))
     service.add_job("left over", partial(repeat_every, EXPIRY_SECONDS, lambda: delete_left_over(database, clock.now())))
+    components.contact_import.add_jobs(service)
     service.add_job("exports", components.exports.run_until_stopped)
     service.add_job("simulations", SimulationRunner(database, components.recorder, clock).run_until_stopped)
     if free_running:

@@ -7,6 +7,7 @@ from typing import Any
 from schemas.address_ids import AddressIds
 from schemas.link_tokens import create_link_builder, list_page_prefixes
 from schemas.topics import OUT_TOPICS
+from services.bulk_import.wiring import BulkImport
 from services.clients.address_hashes import AddressHasher
 from services.clients.preference import PreferenceClient
 from services.clients.suppression import SuppressionClient
@@ -22,6 +23,8 @@ from services.kit.observability.tracing import start_tracing
 from services.kit.runtime.clock import Clock
 from services.orchestrator.audit_log.recorder import AuditRecorder
 from services.orchestrator.campaigns.snapshot import CatalogueSnapshot
+from services.orchestrator.contact_imports.contact_import import ContactRow
+from services.orchestrator.contact_imports.contact_wiring import build_contact_import
 from services.orchestrator.dead_letters.directory import DeadLetterDirectory
 from services.orchestrator.decisions.erasure_intake import ErasureIntake
 from services.orchestrator.decisions.evaluator import Evaluator
@@ -163,6 +166,14 @@ class Components:
         wake = self.eraser.wake.notify
         self.erasure_intake = ErasureIntake(self.preference, self.suppression, self.erased, wake)
         self.eraser.is_ready = self.erasure_intake.block_addresses_of
+
+    @cached_property
+    def contact_import(self) -> BulkImport[ContactRow]:
+        """What takes files of past contacts, and applies them."""
+        return build_contact_import(
+            *(self.database, self.address_key, self.clock, self.registry, self.erased),
+            lambda: self.evaluator.batches,
+        )
 
     @cached_property
     def audit_recorder(self) -> AuditRecorder:

@@ -1,8 +1,9 @@
 """Wiring of the suppression service; nothing runs before `Service.start`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
 
@@ -58,6 +59,7 @@ from services.suppression.entry_registration import HashedSuppression, Suppressi
 from services.suppression.erased_stores import ERASED_STORES
 from services.suppression.erasure_steps import ERASE_STEPS
 from services.suppression.imports.entry_import import ENTRY_IMPORTS, EntryImport
+from services.suppression.imports.situation_wiring import build_situation_import
 from services.suppression.metrics import SuppressionMetrics
 from services.suppression.removals.removal_requests import RemovalChecksApi, RemovalRequests
 from services.suppression.retention_rules import INBOX_KEYS, list_kept_kinds
@@ -121,11 +123,13 @@ class SuppressionService(Service):
         components: SuppressionComponents,
         idempotency: IdempotencyStore,
         enforcer: SuppressionEnforcer,
+        imports: Sequence[BulkImport[Any]],
     ) -> None:
         topics = {components.topic: EVENTS.partitions, DEAD_LETTERS.name: DEAD_LETTERS.partitions}
         super().__init__(app, health, components.bus, topics, idempotency)
         self.components = components
         self.enforcer = enforcer
+        self.imports = imports
 
 
 def build(
@@ -185,27 +189,29 @@ def _build_service(
     health.add_check("database", lambda: database.check_readable(store.get_active_situations))
     dependency_gauge(registry, "database", "kafka", "orchestrator")
     enforcer = SuppressionEnforcer(OptOutBarrier(orchestrator, wait=barrier_wait), metrics)
-    entry_import = create_entry_import(components, enforcer)
+    imports = _build_imports(components, enforcer)
     tracer = start_tracing(settings.traces, "suppression", registry)
     app = build_app(
         title="Tactful: suppression",
         registry=registry,
         health=health,
         keys=LimitedKeyRing(add_admin_key(settings.admin_key, RemoteKeyRing(orchestrator.find_key))),
-        routers=_build_routers(components, orchestrator, enforcer, entry_import),
+        # Imports come first: `/v1/suppressions/{id}` would take their paths for the ids of entries.
+        routers=[*(each.routes() for each in imports), *_build_routers(components, orchestrator, enforcer)],
         service_key=settings.require("service_key"),
         idempotency=idempotency,
         max_body=max(settings.web.max_body, MAX_BULK_BODY),
-        large_bodies=dict([entry_import.large_body]),
+        large_bodies=dict(each.large_body for each in imports),
         rate=settings.web.rate,
         tracer=tracer,
         audit=RequestAudit("suppression", orchestrator, components.erased.pseudonyms.of_customer, registry),
     )
-    service = SuppressionService(app, health, components, idempotency, enforcer)
+    service = SuppressionService(app, health, components, idempotency, enforcer, imports)
     service.add_tracer(tracer)
     service.before_jobs(partial(_check_address_key, database, address_key_fingerprint(components.address_key)))
     _add_jobs(service, components, settings.retention)
-    entry_import.add_jobs(service)
+    for each in imports:
+        each.add_jobs(service)
     return service
 
 
@@ -219,6 +225,15 @@ def _add_jobs(service: SuppressionService, components: SuppressionComponents, re
     service.add_job("erasure", components.eraser.run_until_stopped)
     service.add_job("dead letters", partial(repeat_every, EXPIRY_SECONDS, components.letters.delete_expired))
     service.add_consume_loop(CONSUMER_GROUP, _build_consume_loop(components))
+
+
+def _build_imports(components: SuppressionComponents, enforcer: SuppressionEnforcer) -> list[BulkImport[Any]]:
+    """What this service imports: do-not-contact entries, and situations."""
+    situations = build_situation_import(
+        *(components.database, components.seal, components.clock, components.registry),
+        *(components.kinds_cache, components.erased, enforcer, lambda: components.facts.questions),
+    )
+    return [create_entry_import(components, enforcer), situations]
 
 
 def create_entry_import(
@@ -285,7 +300,6 @@ def _build_routers(
     components: SuppressionComponents,
     orchestrator: OrchestratorHoldApi,
     enforcer: SuppressionEnforcer,
-    entry_import: BulkImport[HashedSuppression],
 ) -> list[APIRouter]:
     database, clock, suppression_list = components.database, components.clock, components.suppression_list
     removals = RemovalRequests(database, suppression_list, orchestrator, clock)
@@ -295,7 +309,6 @@ def _build_routers(
     )
     return [
         entry_routes.suppression_routes(database, suppression_list, enforcer, orchestrator, clock),
-        entry_import.routes(),
         import_routes.export_routes(database),
         removal_routes.removal_routes(database, removals),
         entry_routes.entry_route(database),

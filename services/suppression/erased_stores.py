@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from services.bulk_import.table_notes import erased_import_stores
 from services.erasure.erased_stores import SHARED_IMPERSONAL, SHARED_STORES, ErasedStore
 
 ERASED_STORES: Final = (
@@ -26,6 +27,7 @@ ERASED_STORES: Final = (
     ErasedStore("suppression_import_part", "kept", "rows of a file that wait to be applied, sealed, for minutes"),
     ErasedStore("suppression_import_rehearsal", "kept", "keyed hashes of addresses, while a dry run goes on"),
     ErasedStore("suppression_import_result", "kept", "numbers and ids of entries, without addresses, for 30 days"),
+    *erased_import_stores("situation_import"),
     ErasedStore("recent_change", "kept", "on PostgreSQL 64 bits of a hash of the id, for two to three minutes"),
     *SHARED_STORES,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.bulk_import.table_notes import untold_import_tables
 from services.subject_export.sections import ExportSection, named
 from services.suppression.suppression_state import unpack
 
@@ -16,6 +17,7 @@ UNTOLD: Final[Mapping[str, str]] = {
     "suppression_import_part": "rows that wait, sealed, for minutes; `suppression_entry` tells what becomes of them",
     "suppression_import_rehearsal": "hashes of addresses in a dry run, for minutes; nothing was done by it",
     "suppression_import_result": "numbers of rows, without addresses",
+    **untold_import_tables("situation_import", "situation_event"),
     "idempotency": "answers kept for 24 hours for repeated requests, of what the other sections tell",
     "partition_lease": "nothing about customers",
     "record_in_hand": "nothing about customers",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from services.bulk_import.table_notes import endless_import_tables
 from services.clients.retention_settings import RetentionSettings
 from services.retention.kept_kinds import AgedRows, KeptKind, aged_kind
 
@@ -22,6 +23,7 @@ ENDLESS: Final[Mapping[str, str]] = {
     "suppression_import_part": "goes when its rows have been applied",
     "suppression_import_result": "goes with its import",
     "suppression_import_rehearsal": "goes when its dry run ends",
+    **endless_import_tables("situation_import"),
     "removal_request": "who removed an entry, by whose word and why: an audit needs it for as long as there is one",
     "situation_kinds": "the situations of each policy version, without customers",
     "settled": "one row a name: the fingerprint of the address key, and such",

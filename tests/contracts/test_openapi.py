@@ -31,7 +31,7 @@ OPERATIONS = [
 NAMES = [f"{method.upper()} {path}" for method, path, _ in OPERATIONS]
 _MARKS = {"mark_message_read", "mark_all_messages_read", "archive_message", "unarchive_message", "click_message"}
 _COMMANDS = {"cancel_job", "cancel_import", "approve_removal", "request_export"} | {
-    f"cancel_import_of_{kind}" for kind in ("customers", "consents")
+    f"cancel_import_of_{kind}" for kind in ("customers", "consents", "situations", "contacts")
 }
 _VERIFICATIONS = {"verify_address_by_link", "ask_to_verify_address", "set_main_address"}
 MAY_HAVE_NO_BODY = {"post_unsubscribe", "confirm_consent", *_VERIFICATIONS, *_COMMANDS, *_MARKS}

@@ -156,7 +156,7 @@ def _fill(template: str, planted: Planted, customer: str) -> str:
     if customer == "nobody":
         known |= {"id": "77", "key": "nothing", "number": "77", "wording": "sha256:nothing"}
     is_there = customer != "nobody"
-    imported = {"/v1/imports/customers": "customer_import", "/v1/imports/consents": "consent_import"}
+    imported = {f"/v1/imports/{kind}s": f"{kind}_import" for kind in ("customer", "consent", "situation", "contact")}
     import_of = next((name for path, name in imported.items() if template.startswith(path)), "import")
     of_list = {"import_id": import_of, "removal_id": "removal", "entry_id": "entry"}
     known |= {place: names[name] if is_there else "x" for place, name in of_list.items()}

@@ -116,6 +116,10 @@ async def _plant_customers(product: Live, planted: Planted) -> None:
     planted.names["customer_import"] = await _plant_import(product, "/v1/imports/customers", customers)
     consents = "customer,status,topic,wording\nc-1,granted,news,zqimport\n"
     planted.names["consent_import"] = await _plant_import(product, "/v1/imports/consents", consents)
+    situations = "customer,kind,opened,reason\nc-1,zqimport,zqimport,zqimport\n"
+    planted.names["situation_import"] = await _plant_import(product, "/v1/imports/situations", situations)
+    contacts = "customer,at,channel,class,campaign\nc-1,zqimport,zqimport,marketing,zqimport\n"
+    planted.names["contact_import"] = await _plant_import(product, "/v1/imports/contacts", contacts)
     asked = {"channel": "email", "topic": "news", "wording": "zqwording", "source": "zqconsent"}
     await product.ask("POST", "/v1/preferences/c-1/consents/requests", asked)
     added = await product.ask("POST", "/v1/preferences/c-1/addresses", {"channel": "sms", "address": "+4915112345678"})

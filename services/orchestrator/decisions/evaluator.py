@@ -90,6 +90,8 @@ class Evaluator:
         self._gives_receipts = gives_receipts
         self.loop_share = LoopShare()
         """What evaluating takes of the event loop."""
+        self.batches = 0
+        """How many batches were evaluated so far. Work that can wait rests longer while there are any."""
 
     async def read_catalogue(self) -> Catalogue:
         """The campaigns and the policy that are in force now."""
@@ -225,6 +227,7 @@ class Evaluator:
         self, inputs: EvaluationInput, requests: Mapping[str, Sequence[EvaluationRequest]], now: Instant
     ) -> list[CustomerEvaluation]:
         """Evaluate customers on their ledgers as they were read, each with the requests given for them."""
+        self.batches += 1
         return await self.loop_share.run_together(
             evaluate_in_steps(
                 *(customer, inputs.facts[customer], of_customer, inputs.ledger_of(customer), now),

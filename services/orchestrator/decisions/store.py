@@ -26,6 +26,8 @@ ERASED_SOURCE: Final = "/erased"
 """The source of events of erased customers, whose ids are pseudonyms."""
 EventKey = tuple[str, ...]
 """Customer, source, event id."""
+ReportedKey = tuple[str, str]
+"""Customer, message id of a contact that another tool reported."""
 EVENT_KEY_COLUMNS = ("customer", "source", "event_id")
 
 _DECISION_ENCODER = msgspec.msgpack.Encoder()
@@ -255,14 +257,43 @@ async def load_contact_history(tx: Tx, customer: str, until: Instant = END_OF_TI
 
 def apply_history_row(ledger: Ledger, row: Row[Any]) -> Ledger:
     """The ledger after one row of the history."""
-    if row.state == "released":
-        return ledger.release(row.message_id)
+    return ledger.release(row.message_id) if row.state == "released" else ledger.put_contact(_contact_of(row))
+
+
+def _contact_of(row: Row[Any]) -> Contact:
     state = next(state for state in CONTACT_STATES if state == row.state)
     attributes = MessageAttributes(row.campaign or "", row.topic, row.channel, row.cls, row.intent)
-    contact = Contact(
+    return Contact(
         row.message_id, row.event, attributes, row.priority, row.at, row.since, state, reported=bool(row.reported)
     )
-    return ledger.put_contact(contact)
+
+
+async def find_reported_contacts(tx: Tx, keys: Sequence[ReportedKey]) -> dict[ReportedKey, Contact]:
+    """Those of these contacts that the history has as reported by another tool, however old they are."""
+    rows = await tx.rows(
+        f"SELECT {', '.join(HISTORY_COLUMNS)} FROM contact_history WHERE {tx.in_list('customer', 'customers')} "
+        f"AND {tx.in_list('message_id', 'ids')} AND reported = 1 ORDER BY seq",
+        customers=tx.list_parameter(sorted({customer for customer, _ in keys})),
+        ids=tx.list_parameter(sorted({message_id for _, message_id in keys})),
+    )
+    return {(row.customer, row.message_id): _contact_of(row) for row in rows}
+
+
+async def count_history_rows(tx: Tx, customers: Sequence[str]) -> dict[str, int]:
+    """How many rows of contacts the history has of these customers; one without any is absent."""
+    if not customers:
+        return {}
+    rows = await tx.tuples(
+        f"SELECT customer, count(*) FROM contact_history WHERE {tx.in_list('customer', 'customers')} GROUP BY customer",
+        customers=tx.list_parameter(list(customers)),
+    )
+    return dict(rows)
+
+
+async def insert_reported_contacts(tx: Tx, contacts: Iterable[tuple[str, Contact]], now: Instant) -> None:
+    """Append contacts, each with its customer, that another tool has reported."""
+    rows = [_history_row(customer, contact, contact.state, now) for customer, contact in contacts]
+    await insert_contact_history(tx, rows)
 
 
 async def known_event_keys(tx: Tx, keys: Sequence[EventKey]) -> set[EventKey]:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from services.bulk_import.table_notes import erased_import_stores
 from services.erasure.erased_stores import SHARED_IMPERSONAL, SHARED_STORES, ErasedStore
 
 _COUNTED: Final = "for counts and audits, under the pseudonym"
@@ -30,6 +31,7 @@ ERASED_STORES: Final = (
     ErasedStore("simulation", "removed"),
     ErasedStore("subject_export", "removed"),
     ErasedStore("subject_export_part", "removed"),
+    *erased_import_stores("contact_import"),
     ErasedStore(
         "audit_entry",
         "kept",

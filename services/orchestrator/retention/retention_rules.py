@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from services.bulk_import.table_notes import endless_import_tables
 from services.clients.retention_settings import RetentionSettings
 from services.orchestrator.retention import store
 from services.orchestrator.retention.content_expiry import ContentExpiry
@@ -14,6 +15,7 @@ ENDLESS: Final[Mapping[str, str]] = {
     "ledger": "one row a customer, which caps read; old contacts are dropped from it; stays under a pseudonym",
     "contact_history": "a rule that comes into force may look back at any time; it holds no contents or addresses, and "
     "stays under a pseudonym",
+    **endless_import_tables("contact_import"),
     "agent_budget": "a number an agent and day; goes after 7 days, when somebody sends the next message",
     "accepted_event": "goes after 7 days by a job of its own",
     "app_message": "goes after KEEP_DAYS of the adapter, with its decision, or when there are 500 newer ones",

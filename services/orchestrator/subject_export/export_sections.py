@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.decision import Decision
+from services.bulk_import.table_notes import untold_import_tables
 from services.orchestrator.explain.wording import summarise_reason
 from services.subject_export.sections import ExportSection, named
 
@@ -28,6 +29,7 @@ UNTOLD: Final[Mapping[str, str]] = {
     "subject_export_part": "this export, and others",
     "erasure": "an erased customer has no export",
     "erased_rows": "an erased customer has no export",
+    **untold_import_tables("contact_import", "contact_history"),
     "audit_entry": "who asked for what, and about whom by pseudonym; `tactful audit export` tells it",
     **dict.fromkeys(
         (

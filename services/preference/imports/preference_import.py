@@ -6,15 +6,16 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.consent_evidence import GRANTED, LEGAL_BASES
 from schemas.documents import DocumentError
 from schemas.own_events import CUSTOMER_IDENTIFIED, PREFERENCE_CHANGED
 from schemas.policy_topics import PolicyTopics
 from schemas.service_api import AttemptScope
 from schemas.times import format_instant
 from services.bulk_import import row_results
-from services.bulk_import.event_rows import EventRow, check_names, make_event_row, read_time
+from services.bulk_import.event_rows import EventRow, check_names, check_word, make_event_row, read_time
 from services.bulk_import.import_series import ImportSeries
-from services.bulk_import.import_steps import AppliedRows
+from services.bulk_import.import_steps import AppliedRows, CountedImport
 from services.bulk_import.import_store import ImportJob, ImportStore
 from services.bulk_import.row_formats import RowLayout
 from services.bulk_import.row_results import RowResult
@@ -29,7 +30,14 @@ from services.preference.consents.consent_terms import ConsentTerms
 from services.preference.consumer import merge_event
 from services.preference.editor import check_additions
 from services.preference.facts_endpoint import PreferenceFacts
-from services.preference.imports.row_layouts import CONSENT_FIELDS, CONSENT_LAYOUT, CUSTOMER_FIELDS, CUSTOMER_LAYOUT
+from services.preference.imports.row_layouts import (
+    CONSENT_FIELDS,
+    CONSENT_LAYOUT,
+    CONSENT_STATUSES,
+    CUSTOMER_FIELDS,
+    CUSTOMER_LAYOUT,
+    OPTED_OUT,
+)
 from services.preference.preference_errors import Overgrown
 from services.preference.preference_state import PreferenceChange, PreferenceState, to_change
 
@@ -37,19 +45,16 @@ CUSTOMER_IMPORTS: Final = ImportStore("customer_import")
 CONSENT_IMPORTS: Final = ImportStore("consent_import")
 IMPORT: Final = "import"
 """The source of changes that imports make."""
-OPTED_OUT: Final = "opted_out"
-"""The status of a row of consents that is an opt-out."""
 MAX_CONSENTS: Final = 1000
 """Consents, and opt-outs, of one customer: as many as a document of the API may have."""
 _WAITING: Final = "messages that were being handed over before the last row was applied are not through yet"
 _EVERY_ATTEMPT: Final = AttemptScope()
 
 
-class PreferenceImport:
-    """What both kinds share (see `ImportSteps`). `kind` is their label in metrics."""
+class PreferenceImport(CountedImport):
+    """What both kinds share (see `ImportSteps`)."""
 
     layout: RowLayout
-    kind: str
 
     def __init__(
         self,
@@ -62,12 +67,12 @@ class PreferenceImport:
         barrier: OptOutBarrier,
     ) -> None:
         """`facts`: answers decisions; an import gives way to them."""
+        super().__init__(series)
         self._clock = clock
         self._region = region
         self._erased = erased
         self._terms = terms
         self._facts = facts
-        self._series = series
         self._barrier = barrier
         self._loop_share = LoopShare()
 
@@ -133,25 +138,9 @@ class PreferenceImport:
         is_same = msgspec.structs.replace(edit.after.preference, version=before.version) == before.preference
         return RowResult(number, "exists" if is_same else "added"), edit
 
-    async def find_loss(self, job: ImportJob) -> str | None:
-        """Never: rows are applied to the state that decisions read."""
-        return None
-
-    async def find_waiting(self, job: ImportJob) -> str | None:
-        """Nothing, unless a kind says otherwise."""
-        return None
-
     def count_questions(self) -> int:
         """How often decisions have asked this process for facts."""
         return self._facts.questions
-
-    def count_imported_rows(self, results: Sequence[RowResult]) -> None:
-        """Count rows by result."""
-        self._series.count_imported_rows(self.kind, results)
-
-    def count_end(self, state: str) -> None:
-        """Count an import that has ended."""
-        self._series.count_end(self.kind, state)
 
 
 def _to_document_error(error: Invalid) -> DocumentError:
@@ -207,13 +196,17 @@ class ConsentImport(PreferenceImport):
     kind = "consents"
 
     def read_row(self, job: ImportJob, plain: object) -> EventRow:
-        """The event of a row. A grant must say since when, a refusal needs nothing. Raises DocumentError."""
+        """The event of a row. A grant must say since when, a refusal needs nothing. Raises DocumentError, also for a
+        word that is neither a grant nor a refusal.
+        """
         fields = check_names(plain, CONSENT_FIELDS)
+        check_word(fields, "status", CONSENT_STATUSES)
+        check_word(fields, "basis", LEGAL_BASES)
         if fields.get("status") == OPTED_OUT:
             return self._read_opt_out(job, fields)
         if fields.get("class") is not None:
             raise DocumentError([("/class", "only_opt_outs", f"only a row with the status `{OPTED_OUT}` has a class")])
-        if fields.get("status") == "granted" and fields.get("at") is None:
+        if fields.get("status") == GRANTED and fields.get("at") is None:
             raise DocumentError([("/at", "missing", "a consent needs proof: say since when by `at`")])
         at = read_time(fields, "at", job.created, job)
         if fields.get("requested") is not None and read_time(fields, "requested", at, job) > at:

@@ -3,14 +3,24 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from schemas.consent_evidence import GRANTED, LEGAL_BASES
 from schemas.documents import DocumentError, load_json
-from services.bulk_import.row_formats import RowLayout
+from services.bulk_import.row_formats import INSTANT_WORDS, RowLayout
 
 TRAIT_PREFIX: Final = "trait."
 """`trait.NAME` is a column of CSV; its cells are texts. The column `traits` has JSON, for numbers and the rest."""
+OPTED_OUT: Final = "opted_out"
+"""The status of a row of consents that is an opt-out."""
+REFUSALS: Final = (
+    *("refused", "declined", "denied", "withdrawn", "revoked", "objected", "unsubscribed", "expired"),
+    *("unconfirmed", "pending"),
+)
+"""What a record may say that is no grant. In an event any other word counts as one too; in a file it is a mistake that
+would cost the consent, and nobody would see it.
+"""
+CONSENT_STATUSES: Final = (GRANTED, *REFUSALS, OPTED_OUT)
 _ADDRESS: Final = ("channel", "address", "verified")
 _EVIDENCE: Final = ("form", "network", "agent")
-_INSTANT: Final = "not an instant in RFC 3339, such as 2026-03-02T10:00:00Z"
 _BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -36,7 +46,7 @@ def _customer_document(cells: Mapping[str, str]) -> dict[str, Any]:
     address: dict[str, Any] = {name: cells[name] for name in _ADDRESS if name in cells}
     if "verified" in address:
         address["verified"] = _read_verified(address["verified"])
-    if "address" in address or "channel" in address:
+    if address:
         document["addresses"] = [address]
     return document
 
@@ -61,7 +71,7 @@ CUSTOMER_LAYOUT: Final = RowLayout(
     pointers=frozenset(["", *(f"/{name}" for name in CUSTOMER_FIELDS), "/verified", *_CUSTOMER_POINTERS]),
     fields="customer, at, locale, country, zone, traits, addresses (in CSV: channel, address, verified, trait.NAME)",
     general_words={
-        "/at": _INSTANT,
+        "/at": INSTANT_WORDS,
         "/locale": "not a language tag, such as `de` or `pt-BR`",
         "/country": "not a country's two letters, such as `DE`",
         "/zone": "not a time zone, such as `Europe/Berlin`",
@@ -78,13 +88,13 @@ CONSENT_LAYOUT: Final = RowLayout(
     pointers=frozenset(["", *(f"/{name}" for name in CONSENT_FIELDS), *(f"/evidence/{name}" for name in _EVIDENCE)]),
     fields=f"{', '.join(CONSENT_FIELDS)} (in CSV: form, network, agent)",
     general_words={
-        "/at": _INSTANT,
-        "/expires": _INSTANT,
-        "/requested": _INSTANT,
+        "/at": INSTANT_WORDS,
+        "/expires": INSTANT_WORDS,
+        "/requested": INSTANT_WORDS,
         "/channel": "not a channel, such as `email` or `sms`",
         "/topic": "not a topic of the active policy, nor `*` for all",
         "/class": "not a class that can be switched off: `service` or `marketing`",
-        "/status": "not a status: `granted`, `refused` or another word for a refusal, or `opted_out`",
-        "/basis": "not a legal basis of docs/consent.md, such as `consent`",
+        "/status": f"not a status: one of {', '.join(CONSENT_STATUSES)}",
+        "/basis": f"not a legal basis: one of {', '.join(LEGAL_BASES)}",
     },
 )

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from services.bulk_import.row_formats import RowLayout, split_list
+from services.bulk_import.row_formats import INSTANT_WORDS, RowLayout, split_list
 
 _SCOPE: Final = ("channel", "topic", "classes")
-_INSTANT: Final = "not an instant in RFC 3339, such as 2026-03-02T10:00:00Z"
 
 
 def _to_document(cells: Mapping[str, str]) -> dict[str, Any]:
@@ -32,7 +31,7 @@ ENTRY_LAYOUT: Final = RowLayout(
         "/reason": "not a reason of the list; docs/documents.md has them, such as `manual`, `legal` or `imported`",
         "/scope/channel": "not a channel, such as `email` or `sms`",
         "/scope/classes": "not classes: `transactional`, `service`, `marketing`",
-        "/at": _INSTANT,
-        "/expires": _INSTANT,
+        "/at": INSTANT_WORDS,
+        "/expires": INSTANT_WORDS,
     },
 )

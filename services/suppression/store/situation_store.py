@@ -70,6 +70,20 @@ async def has_later_changes(tx: Tx, customer: str, at: Instant) -> bool:
     return await tx.row(sql, customer=customer, at=at) is not None
 
 
+async def find_openings(tx: Tx, keys: Sequence[tuple[str, str, str, Instant]]) -> set[tuple[str, str, str, Instant]]:
+    """Those of these openings (customer, kind, ref, instant) that are in the history."""
+    if not keys:
+        return set()
+    columns = {"customer": "text", "kind": "text", "ref": "text", "at": "bigint"}
+    same = " AND ".join(f"e.{name} = k.{name}" for name in columns)
+    rows = await tx.tuples(
+        f"SELECT {', '.join(f'k.{name}' for name in columns)} FROM {tx.table_parameter('k', columns)} "
+        f"WHERE EXISTS (SELECT 1 FROM situation_event e WHERE {same} AND e.action = 'opened')",
+        **tx.bind_table_parameter("k", columns, list(dict.fromkeys(keys))),
+    )
+    return {(customer, kind, ref, at) for customer, kind, ref, at in rows}
+
+
 async def record_changes(tx: Tx, rows: Sequence[SituationHistoryRow], recorded: Instant) -> None:
     """Append to the history, in order."""
     values = [
