@@ -15,8 +15,8 @@ from deploy.grafana.board import Board
 from deploy.grafana.boards import boards
 from deploy.grafana.metric_labels import scope
 from deploy.grafana.variables import ANNOTATIONS, MAY_HAVE_NONE, OF_LABELS
+from tests.support.prometheus_server import FOLDER
 from tests.support.scraped_product import (
-    FOLDER,
     ScrapedProduct,
     activate_policy,
     bury,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from tests.support.servers import ROOT
 
 PAGE: Final = ROOT / "docs/outages.md"
 RUNBOOKS: Final = ROOT / "deploy/runbooks"
-_VERIFIED: Final = re.compile(r"(?s)(## Verified on\n).*\Z")
+_VERIFIED: Final = "## Verified on\n"
 _HEAD: Final = (
     "# Recorded outages\n\n"
     "`make outages` runs the three services, each role in a process of its own, with Kafka, PostgreSQL and a provider "
@@ -49,7 +48,8 @@ def write_verified(recordings: Sequence[Recording], folder: Path = RUNBOOKS) -> 
             f"after {each.fired_after:.0f} seconds; {each.outage.mended}, and it ended {each.ended_after:.0f} seconds "
             "later. promtool tests that the rule fires and stays quiet (`deploy/prometheus/tests`).\n"
         )
-        path.write_text(_VERIFIED.sub(lambda found, words=words: found[1] + words, path.read_text("utf-8")), "utf-8")
+        head, heading, _ = path.read_text("utf-8").partition(_VERIFIED)
+        path.write_text(head + heading + words, "utf-8")
 
 
 def picture(recording: Recording) -> str:

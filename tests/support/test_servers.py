@@ -26,7 +26,7 @@ def test_a_port_is_not_given_twice_before_its_server_starts(monkeypatch: pytest.
     first = free_port()
     monkeypatch.setattr(servers, "PORTS", [first, *servers.PORTS])
     draws = iter([0, 0, 1])
-    monkeypatch.setattr(servers.secrets, "randbelow", lambda count: next(draws, count - 1))
+    monkeypatch.setattr("secrets.randbelow", lambda count: next(draws, count - 1))
     assert free_port() != first
 
 
