@@ -45,7 +45,7 @@ def write_verified(recordings: Sequence[Recording], folder: Path = RUNBOOKS) -> 
         day = datetime.fromtimestamp(each.began, UTC).date().isoformat()
         words = (
             f"{day}, in a [recorded outage](../../docs/outages.md#{each.outage.name}): {each.outage.broken}. It fired "
-            f"after {each.fired_after:.0f} seconds; {each.outage.mended}, and it ended {each.ended_after:.0f} seconds "
+            f"after {each.fired_after:.0f} seconds. Then {each.outage.mended}. It ended {each.ended_after:.0f} seconds "
             "later. promtool tests that the rule fires and stays quiet (`deploy/prometheus/tests`).\n"
         )
         head, heading, _ = path.read_text("utf-8").partition(_VERIFIED)
