@@ -13,6 +13,7 @@ from tactful.connection import load_service_settings
 from tactful.doctor_checks import CheckState, DoctorFinding
 from tactful.doctor_command import COLUMNS, PrometheusOption, finding_row
 from tactful.doctor_installation import check_alerts, check_certificates, check_lag
+from tactful.doctor_running import check_adapters, check_versions
 from tactful.output import OutputFormat, OutputOption, print_data, print_message
 
 
@@ -23,7 +24,7 @@ def status(
     ] = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Show services, lag, dead letters, certificates and alerts. Exit code 1 if one is red.
+    """Show services, versions, lag, adapters, dead letters, certificates and alerts. Exit code 1 if one is red.
 
     With --watch it goes on until it is interrupted, and then exits with 130.
     """
@@ -43,5 +44,6 @@ def status(
 async def _look(settings: DeploymentSettings, prometheus: str | None) -> list[DoctorFinding]:
     urls = doctor_checks.service_urls(settings, doctor_checks.is_development(settings))
     found = [await doctor_checks.check_readiness(settings, name, address) for name, address in urls.items()]
-    found += [*check_lag(settings, urls), *doctor_checks.check_dead_letters(), *check_certificates(settings)]
+    found += [*check_versions(settings, urls), *check_lag(settings, urls), *check_adapters()]
+    found += [*doctor_checks.check_dead_letters(), *check_certificates(settings)]
     return found + (list(check_alerts(prometheus)) if prometheus else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -68,7 +69,11 @@ def test_a_running_product_is_green_and_its_consumers_have_caught_up(tactful: Ru
         checks = found(given, "status", "--prometheus", prometheus)
         assert {each["state"] for each in checks.values()} == {"green"}, checks
         groups = {f"lag tactful-{name}" for name in ("orchestrator", "preference", "suppression")}
-        assert set(checks) >= {"services", "alerts", "dead letters orchestrator", *groups}
+        assert set(checks) >= {"services", "alerts", "dead letters orchestrator", "adapter sandbox", *groups}
+        assert re.fullmatch(
+            r"\S+( \(\w+\))?, schema orchestrator-\d+, preference-\d+, suppression-\d+",
+            checks["version services"]["detail"],
+        )
         examined = found(given, "doctor", "--prometheus", prometheus)
         assert set(examined) >= {"alerts", *groups}
     table = run("status", given=given)
@@ -85,6 +90,41 @@ def test_a_consumer_that_is_behind_is_seen(nothing: dict[str, str], behind: int,
     assert checks["lag g"]["state"] == state
     assert checks["lag orchestrator"]["state"] == "amber" and "unknown" in checks["lag orchestrator"]["detail"]
     assert checks["orchestrator"]["state"] == "red"
+
+
+def test_services_of_different_versions_are_seen(nothing: dict[str, str]) -> None:
+    def build(version: str) -> dict[str, str]:
+        return {"/metrics": f'tactful_build_info{{version="{version}",commit="unknown",schema_revision="0014"}} 1\n'}
+
+    def named(service: str) -> str:
+        return f"TACTFUL_SERVICES__{service.upper()}_URL"
+
+    with answering(build("1.0")) as first, answering(build("1.1")) as second:
+        same = found({**nothing, named("preference"): first, named("suppression"): first})
+        mixed = found({**nothing, named("preference"): first, named("suppression"): second})
+    assert [same[f"version {name}"]["state"] for name in ("orchestrator", "preference")] == ["amber", "green"]
+    assert same["version preference"]["detail"] == "1.0, schema 0014"
+    assert mixed["version suppression"]["state"] == "amber" and "one version" in mixed["version suppression"]["mend"]
+
+
+@pytest.mark.parametrize(
+    ("state", "waiting", "seen"),
+    [
+        *(("serving", 3, "green"), ("no_dispatcher", 0, "green"), ("no_dispatcher", 1, "red")),
+        *(("throttled", 1, "amber"), ("stalled", 0, "red"), ("failing", 1, "red"), ("account", 0, "red")),
+    ],
+)
+def test_an_adapter_that_gets_nothing_is_seen(nothing: dict[str, str], state: str, waiting: int, seen: str) -> None:
+    adapter = {"name": "mails", "kind": "smtp", "state": state, "waiting": waiting, "until": None}
+    with answering({"/v1/adapters": json.dumps({"items": [adapter]})}) as address:
+        given = {
+            **nothing,
+            "TACTFUL_SERVICES__ORCHESTRATOR_URL": address,
+            "TACTFUL_ADMIN_KEY": "a-key-of-this-test-0123",
+        }
+        check = found(given)["adapter mails"]
+    assert check["state"] == seen and f"{waiting} waiting" in check["detail"]
+    assert (check["mend"] is None) == (seen == "green")
 
 
 def test_a_certificate_says_how_many_days_it_lasts(nothing: dict[str, str], tmp_path: Path) -> None:
